@@ -1,0 +1,138 @@
+//! Every function that the library exports, and nothing else: the border to `bun:ffi`.
+//!
+//! Results are `i32`: what the call yields, or a negated errno. Pointers come from JavaScript as views, valid for the call; a
+//! queue and a ring lie in shared memory that outlives them. A timeout is a double, because a 64-bit integer would be
+//! a BigInt on the other side; a double counts nanoseconds exactly for 104 days.
+
+const std = @import("std");
+const linux = @import("linux.zig");
+const queue = @import("queue.zig");
+const ring = @import("ring.zig");
+const socket = @import("socket.zig");
+
+/// Raise it with every change of a signature or of a layout; `src/native/library.ts` refuses any other.
+const abi_version: u32 = 1;
+
+/// A failed assertion traps: there is no standard error of our own to write to, and nothing to unwind.
+pub const panic = std.debug.no_panic;
+
+export fn bun_reactor_abi_version() u32 {
+    return abi_version;
+}
+
+/// The sizes that both sides must agree on, by number; 0 for a number that means nothing.
+export fn bun_reactor_size_bytes(structure: u32) u32 {
+    return switch (structure) {
+        0 => @sizeOf(queue.Queue),
+        1 => @sizeOf(ring.Ring),
+        2 => @sizeOf(ring.Entry),
+        3 => @sizeOf(socket.Address),
+        4 => @sizeOf(socket.Part),
+        else => 0,
+    };
+}
+
+export fn clock_monotonic_ns() f64 {
+    return @floatFromInt(linux.monotonicNow_ns());
+}
+
+export fn queue_open(q: *queue.Queue) i32 {
+    return queue.open(q);
+}
+
+export fn queue_close(q: *queue.Queue) i32 {
+    return queue.close(q);
+}
+
+export fn queue_register(q: *queue.Queue, descriptor: i32, slot: u32, generation: u32, interest: u32, delivery: u32) i32 {
+    const token: ring.Token = .{ .slot = slot, .generation = generation };
+    return queue.register(q, descriptor, token, interest, @enumFromInt(delivery));
+}
+
+export fn queue_reregister(q: *queue.Queue, descriptor: i32, slot: u32, generation: u32, interest: u32, delivery: u32) i32 {
+    const token: ring.Token = .{ .slot = slot, .generation = generation };
+    return queue.reregister(q, descriptor, token, interest, @enumFromInt(delivery));
+}
+
+export fn queue_deregister(q: *queue.Queue, descriptor: i32) i32 {
+    return queue.deregister(q, descriptor);
+}
+
+/// Waits at most `timeout_ns`; infinity waits for ever, and what is not above zero does not wait.
+export fn queue_poll(q: *queue.Queue, r: *ring.Ring, timeout_ns: f64) i32 {
+    return queue.poll(q, r, toNanoseconds(timeout_ns));
+}
+
+export fn queue_wake(q: *queue.Queue) i32 {
+    return queue.wake(q);
+}
+
+export fn socket_create(family: u32) i32 {
+    return socket.create(family);
+}
+
+export fn socket_bind(descriptor: i32, address: *const socket.Address) i32 {
+    return socket.bind(descriptor, address);
+}
+
+export fn socket_listen(descriptor: i32, backlog: i32) i32 {
+    return socket.listen(descriptor, backlog);
+}
+
+export fn socket_accept(descriptor: i32) i32 {
+    return socket.accept(descriptor);
+}
+
+export fn socket_connect(descriptor: i32, address: *const socket.Address) i32 {
+    return socket.connect(descriptor, address);
+}
+
+export fn socket_take_error(descriptor: i32) i32 {
+    return socket.takeError(descriptor);
+}
+
+export fn socket_receive(descriptor: i32, buffer: [*]u8, offset: u32, length: u32) i32 {
+    return socket.receive(descriptor, buffer + offset, length);
+}
+
+export fn socket_send(descriptor: i32, buffer: [*]const u8, offset: u32, length: u32) i32 {
+    return socket.send(descriptor, buffer + offset, length);
+}
+
+export fn socket_send_vectored(descriptor: i32, parts: [*]const socket.Part, count: u32) i32 {
+    return socket.sendVectored(descriptor, parts, count);
+}
+
+export fn socket_shutdown(descriptor: i32, half: u32) i32 {
+    return socket.shutdown(descriptor, @enumFromInt(half));
+}
+
+export fn socket_close(descriptor: i32) i32 {
+    return socket.close(descriptor);
+}
+
+export fn socket_set_option(descriptor: i32, option: u32, value: i32) i32 {
+    return socket.setOption(descriptor, @enumFromInt(option), value);
+}
+
+export fn socket_get_option(descriptor: i32, option: u32, value: *i32) i32 {
+    return socket.getOption(descriptor, @enumFromInt(option), value);
+}
+
+export fn socket_local_address(descriptor: i32, address: *socket.Address) i32 {
+    return socket.localAddress(descriptor, address);
+}
+
+export fn socket_peer_address(descriptor: i32, address: *socket.Address) i32 {
+    return socket.peerAddress(descriptor, address);
+}
+
+/// A wait is rounded up to the next nanosecond, so that it never ends early, and shortened to what fits.
+fn toNanoseconds(timeout_ns: f64) i64 {
+    if (std.math.isPositiveInf(timeout_ns)) return queue.forever;
+    if (!(timeout_ns > 0)) return 0;
+    return @intFromFloat(@min(@ceil(timeout_ns), max_timeout_ns));
+}
+
+/// A year: the caller asks again when it has passed.
+const max_timeout_ns: f64 = 365 * 24 * 60 * 60 * 1e9;
