@@ -1,0 +1,34 @@
+/** How an operation gets at the world: the system of the executor that runs its task. */
+
+import { UnsupportedError } from "./errors.ts";
+import type { Operation } from "./operation.ts";
+import { ParkOperation } from "./park.ts";
+import { ParkRequest } from "./request.ts";
+import type { System } from "./system.ts";
+
+/**
+ * The system that the current task's calls go through.
+ * @throws UnsupportedError if the executor's driver has none
+ */
+export function currentSystem(): Operation<System> {
+  return new ParkOperation("currentSystem", CURRENT_SYSTEM);
+}
+
+/** Whether host promises can settle while the task waits: not in `blockOn`. */
+export function hostRuns(): Operation<boolean> {
+  return new ParkOperation("hostRuns", HOST_RUNS);
+}
+
+const CURRENT_SYSTEM = new ParkRequest((suspension) => {
+  const { system } = suspension.scheduler.driver;
+  if (system === undefined) {
+    throw new UnsupportedError(`${suspension.task.name} needs the network, but its executor's driver has no system`);
+  }
+  suspension.resume(system);
+  return null;
+}, "the system");
+
+const HOST_RUNS = new ParkRequest((suspension) => {
+  suspension.resume(!suspension.scheduler.isBlocking);
+  return null;
+}, "the host");

@@ -1,0 +1,178 @@
+/**
+ * The errors of this package. Expected ones are classes that a program can catch and act on; impossible ones are
+ * `InternalError`s thrown by `invariant`, which mean that the package itself is wrong.
+ */
+
+/** A task was cancelled before it could return a value. Thrown to whoever joins it, never inside the task itself. */
+export class CancelledError extends Error {
+  override readonly name = "CancelledError";
+
+  constructor(
+    /** The name of the task that was cancelled. */
+    readonly taskName: string,
+    /** What was passed to `cancel`, if anything. */
+    readonly reason: unknown,
+  ) {
+    super(`${taskName} was cancelled${describeReason(reason)}`, { cause: reason });
+  }
+}
+
+/** A task failed and no task was joining it, so its run failed. The error itself is the `cause`. */
+export class UnhandledTaskError extends Error {
+  override readonly name = "UnhandledTaskError";
+
+  constructor(
+    /** The name of the task that failed. */
+    readonly taskName: string,
+    cause: unknown,
+  ) {
+    super(`${taskName} failed and no task was joining it: ${describeError(cause)}`, { cause });
+  }
+}
+
+/** A task yielded something that is no request, mostly because `yield*` lacks its star. */
+export class InvalidYieldError extends TypeError {
+  override readonly name = "InvalidYieldError";
+}
+
+/** An operation that can be used once was used again. */
+export class OperationReusedError extends TypeError {
+  override readonly name = "OperationReusedError";
+
+  constructor(operationName: string) {
+    super(`this ${operationName} operation was used already: call ${operationName} again for each yield*`);
+  }
+}
+
+/** Two tasks wait for the same direction of the same source. */
+export class BusyError extends Error {
+  override readonly name = "BusyError";
+}
+
+/** An operation on something that was closed, or that is closed while the operation waits. */
+export class ClosedError extends Error {
+  override readonly name = "ClosedError";
+  readonly code = "ERR_CLOSED";
+}
+
+/** The stream ended before all bytes that were asked for had come. */
+export class UnexpectedEndError extends Error {
+  override readonly name = "UnexpectedEndError";
+  readonly code = "ERR_UNEXPECTED_END";
+
+  constructor(
+    subject: string,
+    /** How many bytes came; they are in the buffer. */
+    readonly receivedBytes: number,
+    /** How many bytes were asked for. */
+    readonly wantedBytes: number,
+  ) {
+    super(`${subject} ended after ${receivedBytes} of ${wantedBytes} bytes`);
+  }
+}
+
+/** Every task of a `blockOn` waits, and nothing is armed that could wake one. */
+export class DeadlockError extends Error {
+  override readonly name = "DeadlockError";
+}
+
+/** The platform, or the way the executor runs, has no such thing. */
+export class UnsupportedError extends Error {
+  override readonly name = "UnsupportedError";
+}
+
+/** The reactor thread could not start, or its event queue failed. */
+export class ReactorError extends Error {
+  override readonly name = "ReactorError";
+}
+
+/** What a system call reported, in the shape of Node.js's own errors. */
+export class SystemError extends Error {
+  override readonly name = "SystemError";
+  /** The name of the errno value, such as `ECONNREFUSED`. */
+  readonly code: string;
+  /** The errno value, negated as in Node.js. */
+  readonly errno: number;
+  /** The call that failed, such as `connect`. */
+  readonly syscall: string;
+  /** The address that the call was about, if it was about one. */
+  readonly address?: string;
+  /** The port that the call was about, if it was about one. */
+  readonly port?: number;
+
+  constructor(facts: SystemErrorFacts) {
+    super(`${facts.syscall} ${facts.code}${describePlace(facts)}: ${facts.description}`);
+    this.code = facts.code;
+    this.errno = facts.errno;
+    this.syscall = facts.syscall;
+    if (facts.address !== undefined) this.address = facts.address;
+    if (facts.port !== undefined) this.port = facts.port;
+  }
+}
+
+export interface SystemErrorFacts {
+  readonly code: string;
+  readonly errno: number;
+  readonly description: string;
+  readonly syscall: string;
+  readonly address?: string | undefined;
+  readonly port?: number | undefined;
+}
+
+/** The package itself is wrong. Nobody catches it. */
+export class InternalError extends Error {
+  override readonly name = "InternalError";
+}
+
+/** Ends in an `InternalError` unless `condition` holds. */
+export function invariant(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new InternalError(`${message} (this is a defect of bun-reactor: please report it)`);
+}
+
+/** One error for several: the only one as it is, more as an `AggregateError` in the order given. */
+export function combineErrors(errors: readonly unknown[], message: string): unknown {
+  return errors.length === 1 ? errors[0] : new AggregateError(errors, message);
+}
+
+/** The error for an integer argument that is out of its range. */
+export function assertInteger(name: string, value: unknown, minimum: number, maximum: number): asserts value is number {
+  if (Number.isInteger(value) && (value as number) >= minimum && (value as number) <= maximum) return;
+  throw new RangeError(`${name} must be an integer from ${minimum} to ${maximum}, but is ${describeValue(value)}`);
+}
+
+/** The error for a duration or a deadline that is no usable number of milliseconds. */
+export function assertMilliseconds(name: string, value: unknown): asserts value is number {
+  if (typeof value === "number" && value >= 0) return;
+  throw new RangeError(`${name} must be a number of milliseconds, 0 or more, but is ${describeValue(value)}`);
+}
+
+/** Shows a value in an error message, in a few words. */
+export function describeValue(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(shorten(value));
+  if (typeof value === "function") return value.name === "" ? "a function" : `function ${value.name}`;
+  if (typeof value !== "object" || value === null) return String(value);
+  if (value instanceof Promise) return "a Promise";
+  const name: unknown = value.constructor?.name;
+  return typeof name === "string" && name !== "" && name !== "Object" ? `a ${name}` : "an object";
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? error.message : describeValue(error);
+}
+
+function describeReason(reason: unknown): string {
+  return reason === undefined ? "" : `: ${describeError(reason)}`;
+}
+
+function describePlace(facts: SystemErrorFacts): string {
+  if (facts.address === undefined) return "";
+  const host = facts.address.includes(":") ? `[${facts.address}]` : facts.address;
+  return facts.port === undefined ? ` ${host}` : ` ${host}:${facts.port}`;
+}
+
+function shorten(text: string): string {
+  return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}…`;
+}
+
+/** Enough to recognise a value by, and short enough for one line. */
+const SHOWN_CHARACTERS = 60;

@@ -1,0 +1,261 @@
+/**
+ * The executor: the scheduler that resumes tasks at their suspend points when what they wait for has come.
+ *
+ * It works in turns. A turn resumes the tasks that are ready, fires the deadlines that have come, and asks the driver what became
+ * ready, again and again until nothing is left to do; then it parks. A turn is bounded in time and in resumes, after which
+ * the host's event loop has its own. With `blockOn` there is no host: the thread blocks in the driver's poll.
+ */
+
+import type { Driver, DriverClient } from "./driver.ts";
+import { CancelledError, ClosedError, DeadlockError, UnsupportedError } from "./errors.ts";
+import { openBody, type TaskBody } from "./operation.ts";
+import { ReadyQueue } from "./ready-queue.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { Scope } from "./scope.ts";
+import { Task, type TaskOptions } from "./task.ts";
+import { Timers } from "./timers.ts";
+
+export interface RunOptions extends TaskOptions {
+  /** Cancels the main task and all others of the run when it is aborted. The promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Executor implements Scheduler, DriverClient {
+  readonly timers = new Timers();
+  interestCount = 0;
+
+  private readonly readyTasks = new ReadyQueue();
+  private readonly scopes = new Set<Scope>();
+  private readonly looseTasks = new Scope(() => this.reportLooseError());
+  private nextTaskId = 1;
+  private isTurning = false;
+  private isTurnScheduled = false;
+  private isBlockingNow = false;
+  private isAbandoned = false;
+  /** How many turns were scheduled ahead of the host's event loop since it last had its own. */
+  private turnsAheadOfHost = 0;
+
+  /** @throws an Error if the driver serves another executor */
+  constructor(readonly driver: Driver) {
+    driver.attach(this);
+  }
+
+  get isBlocking(): boolean {
+    return this.isBlockingNow;
+  }
+
+  /**
+   * Runs a task beside the host's event loop. The promise settles when the task and all that were spawned in it have ended: with the
+   * task's value; with its error, or the `UnhandledTaskError` of a task that nobody joined (an `AggregateError` if there are
+   * several); with the signal's reason if it was aborted, or a `CancelledError` if the task was cancelled otherwise.
+   * Rejects with a `TypeError` if `body` is neither a generator function nor an operation.
+   */
+  run<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const { signal } = options;
+      signal?.throwIfAborted();
+      const scope = new Scope(() => {
+        this.scopes.delete(scope);
+        signal?.removeEventListener("abort", abort);
+        if (this.isAbandoned) return;
+        try {
+          resolve(takeOutcome(scope, main));
+        } catch (error) {
+          reject(error instanceof CancelledError && signal?.aborted === true ? signal.reason : error);
+        }
+      });
+      const abort = (): void => scope.cancel(signal?.reason);
+      const main = this.start(scope, body, options, "run");
+      scope.setMain(main as Task<unknown>);
+      this.scopes.add(scope);
+      signal?.addEventListener("abort", abort, { once: true });
+    });
+  }
+
+  /**
+   * Runs a task and blocks the thread until it and all that were spawned in it have ended. Nothing of the host runs meanwhile: no
+   * promise settles, no timer fires.
+   * @throws what the task throws; `UnhandledTaskError` or an `AggregateError` for others; `DeadlockError` if every task waits and
+   *   nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
+   */
+  blockOn<T>(body: TaskBody<T>, options: TaskOptions = {}): T {
+    const scope = new Scope(doNothing);
+    const main = this.start(scope, body, options, "blockOn");
+    scope.setMain(main as Task<unknown>);
+    this.block(scope);
+    return takeOutcome(scope, main);
+  }
+
+  /** Starts a task outside any run: it runs beside the host's event loop, or while `blockOnAll` blocks. */
+  spawn<T>(body: TaskBody<T>, options: TaskOptions = {}): Task<T> {
+    return this.start(this.looseTasks, body, options, "spawn");
+  }
+
+  /**
+   * Blocks the thread until every task that `spawn` started has ended, and those that they spawned.
+   * @throws the error of a task that failed while no other was joining it, as `blockOn` does
+   */
+  blockOnAll(): void {
+    if (!this.looseTasks.isEmpty) this.block(this.looseTasks);
+    if (this.looseTasks.hasFailed) throw this.looseTasks.takeError();
+  }
+
+  /**
+   * Cancels all tasks and settles no promise of `run` any more: for a program that is replaced as it runs (`bun --hot`), so that nobody
+   * is left to hear of it.
+   */
+  abandon(): void {
+    this.isAbandoned = true;
+    for (const scope of [...this.scopes, this.looseTasks]) scope.cancel("the program was loaded anew");
+  }
+
+  /** Part of `Scheduler`: tasks start others with the operation `spawn`. */
+  startChild<T>(parent: Task<unknown>, body: TaskBody<T>, options: TaskOptions): Task<T> {
+    return this.start(parent.scope, body, options, "spawn");
+  }
+
+  /** Part of `Scheduler`. */
+  enqueue(task: Task<unknown>): void {
+    this.readyTasks.push(task);
+    if (!this.isTurning && !this.isTurnScheduled) this.scheduleTurnSoon();
+  }
+
+  /** Part of `DriverClient`. */
+  onReady(): void {
+    this.isTurnScheduled = false;
+    if (this.isTurning) return;
+    this.isTurning = true;
+    try {
+      this.turn();
+    } finally {
+      this.isTurning = false;
+    }
+  }
+
+  /** Part of `DriverClient`: the driver has told the sources' waiters itself. */
+  onFailure(error: Error): void {
+    this.timers.failAll(error);
+  }
+
+  private turn(): void {
+    const endNs = this.driver.now() + TURN_NS;
+    let resumesLeft = RESUMES_PER_TURN;
+    for (;;) {
+      resumesLeft -= this.resumeReady();
+      const nowNs = this.driver.now();
+      this.timers.expire(nowNs);
+      if (this.interestCount > 0) this.driver.poll(0);
+      if (nowNs >= endNs || resumesLeft <= 0) return this.scheduleTurnAfterHost();
+      if (this.readyTasks.isEmpty && this.driver.park(this.timers.nextDeadlineNs, this.isWaiting)) return;
+    }
+  }
+
+  /** Resumes the ready tasks, up to a number; returns how many. */
+  private resumeReady(): number {
+    let count = 0;
+    while (count < RESUMES_BETWEEN_POLLS) {
+      const task = this.readyTasks.shift();
+      if (task === null) break;
+      task.step();
+      count++;
+    }
+    return count;
+  }
+
+  private get isWaiting(): boolean {
+    return this.interestCount > 0 || this.timers.size > 0;
+  }
+
+  /**
+   * A turn that the host asked for (a promise settled, a timer called `cancel`) begins as soon as the host's code has
+   * returned. A chain of such turns would starve the host's timers, so every so often one waits for the host's loop.
+   */
+  private scheduleTurnSoon(): void {
+    if (this.isBlockingNow) return;
+    if (++this.turnsAheadOfHost > TURNS_AHEAD_OF_HOST) return this.scheduleTurnAfterHost();
+    this.isTurnScheduled = true;
+    this.driver.schedule(false);
+  }
+
+  private scheduleTurnAfterHost(): void {
+    this.turnsAheadOfHost = 0;
+    this.isTurnScheduled = true;
+    this.driver.schedule(true);
+  }
+
+  private block(scope: Scope): void {
+    if (this.isTurning) {
+      throw new UnsupportedError("a task cannot block on others of its own executor: use yield* join(task), or the function blockOn");
+    }
+    this.isTurning = true;
+    this.isBlockingNow = true;
+    try {
+      while (!scope.isEmpty) this.advance(scope);
+    } finally {
+      this.isBlockingNow = false;
+      this.isTurning = false;
+      if (!this.readyTasks.isEmpty) this.scheduleTurnSoon();
+    }
+  }
+
+  /** One round of a blocked thread: it waits in the driver only if no task is ready. */
+  private advance(scope: Scope): void {
+    this.resumeReady();
+    if (scope.isEmpty) return;
+    const nowNs = this.driver.now();
+    this.timers.expire(nowNs);
+    if (!this.readyTasks.isEmpty) {
+      if (this.interestCount > 0) this.driver.poll(0);
+    } else if (this.isWaiting) this.driver.poll(this.timers.nextDeadlineNs - nowNs);
+    else this.breakDeadlock(scope);
+  }
+
+  /** Cancels the tasks, so that they clean up, and lets the error come out of the scope. */
+  private breakDeadlock(scope: Scope): void {
+    const waits = [...scope.tasks()].map((task) => `${task.name} waits for ${task.waitsFor}`);
+    const error = new DeadlockError(`every task waits, and nothing is armed that could wake one: ${waits.join("; ")}`);
+    if (scope.isClosing) throw error;
+    scope.fail(error);
+  }
+
+  private start<T>(scope: Scope, body: TaskBody<T>, options: TaskOptions, caller: string): Task<T> {
+    if (scope.isClosing) throw new ClosedError("no task can be spawned any more: the run is being cancelled");
+    const iterator = openBody(body, caller);
+    const name = options.name ?? (typeof body === "function" ? body.name : "");
+    const task = new Task<T>(this.nextTaskId++, name, iterator, scope, this);
+    scope.add(task as Task<unknown>);
+    this.enqueue(task as Task<unknown>);
+    return task;
+  }
+
+  /** Outside a run and a `blockOnAll` there is nobody to throw to but the host. */
+  private reportLooseError(): void {
+    if (this.isBlockingNow || !this.looseTasks.hasFailed) return;
+    const error = this.looseTasks.takeError();
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+function takeOutcome<T>(scope: Scope, main: Task<T>): T {
+  if (scope.hasFailed) throw scope.takeError();
+  if (main.state === "cancelled") throw main.cancelledError();
+  return main.outcome as T;
+}
+
+function doNothing(): void {
+  // A blocked thread looks at the scope itself.
+}
+
+/** A turn gives way to the host's event loop after this time: long against the loop's own cost, short for whoever waits. */
+const TURN_NS = 2_000_000;
+
+/** The same bound for drivers whose clock does not move while tasks run. */
+const RESUMES_PER_TURN = 100_000;
+
+/** How many tasks are resumed before the driver is asked again: a poll is a system call, and so costs as much as ten resumes. */
+const RESUMES_BETWEEN_POLLS = 256;
+
+/** How many turns may run ahead of the host's event loop: microtasks would otherwise keep it from its timers. */
+const TURNS_AHEAD_OF_HOST = 64;

@@ -1,0 +1,79 @@
+/** Waiting for the first of several requests. */
+
+import type { Operation } from "./operation.ts";
+import { ParkOperation } from "./park.ts";
+import { ParkRequest, type SuspendRequest, type Suspension, type Undo } from "./request.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Task } from "./task.ts";
+
+/**
+ * Arms all requests, and undoes the others when one has been answered.
+ * @returns the index of the request that was answered
+ * @throws what that request ended with, or what arming threw
+ */
+export function firstOf(requests: readonly SuspendRequest[]): Operation<number> {
+  const words = requests.map((request) => request.describe()).join(" or ");
+  return new ParkOperation("firstOf", new ParkRequest((suspension) => Contest.arm(suspension, requests), words));
+}
+
+class Contest implements Undo {
+  private readonly undos: (Undo | null)[] = [];
+  private isOver = false;
+
+  private constructor(private readonly suspension: Suspension) {}
+
+  static arm(suspension: Suspension, requests: readonly SuspendRequest[]): Undo | null {
+    const contest = new Contest(suspension);
+    try {
+      for (const [index, request] of requests.entries()) {
+        if (contest.isOver) break;
+        const undo = request.arm(new Contestant(contest, index, suspension));
+        if (!contest.isOver) contest.undos[index] = undo;
+      }
+    } catch (error) {
+      contest.undo();
+      throw error;
+    }
+    return contest.isOver ? null : contest;
+  }
+
+  undo(): void {
+    this.isOver = true;
+    for (const undo of this.undos) undo?.undo();
+  }
+
+  /** Returns whether the contestant is the first; the winner has nothing to undo. */
+  finish(index: number): boolean {
+    if (this.isOver) return false;
+    this.undos[index] = null;
+    this.undo();
+    return true;
+  }
+}
+
+/** One arm of the contest: what it is resumed with is only that it was. */
+class Contestant implements Suspension {
+  readonly scheduler: Scheduler;
+  readonly task: Task<unknown>;
+
+  constructor(
+    private readonly contest: Contest,
+    private readonly index: number,
+    private readonly suspension: Suspension,
+  ) {
+    this.scheduler = suspension.scheduler;
+    this.task = suspension.task;
+  }
+
+  resume(): void {
+    if (this.contest.finish(this.index)) this.suspension.resume(this.index);
+  }
+
+  resumeLater(): void {
+    if (this.contest.finish(this.index)) this.suspension.resumeLater(this.index);
+  }
+
+  fail(error: unknown): void {
+    if (this.contest.finish(this.index)) this.suspension.fail(error);
+  }
+}

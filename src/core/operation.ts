@@ -1,0 +1,84 @@
+/**
+ * An operation is what a task writes `yield*` before: it yields requests to its executor and in the end has a value.
+ *
+ * Generator functions are operations' usual form. On hot paths an operation is a small object that is its own
+ * iterator; such a *leaf* has `next` and `throw` (without `throw` the language would turn an error into a `TypeError` that hides it) but no
+ * `return`, which the language does not need.
+ */
+
+import { describeValue, OperationReusedError } from "./errors.ts";
+import type { SuspendRequest } from "./request.ts";
+
+/**
+ * Something to `yield*` in a task, with a value of type `T`. What the executor sends back is `unknown`, so that a
+ * forgotten star does not compile.
+ */
+export interface Operation<T> {
+  [Symbol.iterator](): Iterator<SuspendRequest, T, unknown>;
+}
+
+/** What can be run as a task: a generator function without parameters, or an operation. */
+export type TaskBody<T> = Operation<T> | (() => Operation<T>);
+
+/** An operation that yields at most once: `begin` answers at once or makes the request, `end` makes the answer's value. */
+export abstract class LeafOperation<T> implements Operation<T>, Iterator<SuspendRequest, T, unknown> {
+  private state: LeafState = LeafState.UNUSED;
+
+  /** The name that errors call it by, such as `sleep`. */
+  protected abstract readonly operationName: string;
+
+  protected abstract begin(): SuspendRequest;
+
+  protected abstract end(answer: unknown): T;
+
+  [Symbol.iterator](): Iterator<SuspendRequest, T, unknown> {
+    if (this.state !== LeafState.UNUSED) throw new OperationReusedError(this.operationName);
+    this.state = LeafState.ITERATED;
+    return this;
+  }
+
+  next(answer: unknown): IteratorResult<SuspendRequest, T> {
+    if (this.state === LeafState.ITERATED) {
+      this.state = LeafState.SUSPENDED;
+      return { done: false, value: this.begin() };
+    }
+    return { done: true, value: this.end(answer) };
+  }
+
+  throw(error: unknown): never {
+    throw error;
+  }
+}
+
+const enum LeafState {
+  UNUSED,
+  ITERATED,
+  SUSPENDED,
+}
+
+/** Starts a task's body. Throws a `TypeError` that says what `caller` was given if it is no operation. */
+export function openBody<T>(body: TaskBody<T>, caller: string): Iterator<SuspendRequest, T, unknown> {
+  const operation: unknown = typeof body === "function" ? body() : body;
+  if (isOperation<T>(operation)) return operation[Symbol.iterator]();
+  throw new TypeError(`${caller} takes a generator function (function*) or an operation, ${describeWrongBody(body, operation)}`);
+}
+
+function isOperation<T>(value: unknown): value is Operation<T> {
+  if (typeof value !== "object" || value === null) return false;
+  return typeof (value as Partial<Operation<T>>)[Symbol.iterator] === "function" && !Array.isArray(value);
+}
+
+function describeWrongBody(body: unknown, result: unknown): string {
+  if (typeof body !== "function") return `but was given ${describeValue(body)}`;
+  const name = body.name === "" ? "a function" : `'${body.name}'`;
+  if (result instanceof Promise) {
+    // The promise is not ours to handle, but nobody else will: without this its rejection would end the process.
+    result.catch(ignoreRejection);
+    return `but ${name} is an async function: write it with function* and yield* promise(…) where it awaits`;
+  }
+  return `but ${name} returned ${describeValue(result)}: is the star of function* missing?`;
+}
+
+function ignoreRejection(): void {
+  // The caller gets a TypeError for having passed an async function; what that function would have done is beside the point.
+}

@@ -1,0 +1,48 @@
+/** Waiting for time to pass. */
+
+import { assertMilliseconds } from "./errors.ts";
+import { LeafOperation, type Operation } from "./operation.ts";
+import { DeadlineRequest, type SuspendRequest } from "./request.ts";
+
+/**
+ * Suspends the task for `durationMs` milliseconds, fractions included (epoll_pwait2(2) counts nanoseconds), and never for less. 0 lets
+ * others run once; Infinity waits until the task is cancelled.
+ * @throws RangeError if the duration is negative or no number
+ */
+export function sleep(durationMs: number): Operation<void> {
+  assertMilliseconds("sleep: durationMs", durationMs);
+  return new DeadlineOperation("sleep", DeadlineRequest.after(durationMs * NS_PER_MS));
+}
+
+/**
+ * Suspends the task until the executor's clock shows `deadlineMs`, in milliseconds; not at all long if it does already. The clock of
+ * `run` and `blockOn` is `performance.now()`.
+ * @throws RangeError if the deadline is negative or no number
+ */
+export function sleepUntil(deadlineMs: number): Operation<void> {
+  assertMilliseconds("sleepUntil: deadlineMs", deadlineMs);
+  return new DeadlineOperation("sleepUntil", DeadlineRequest.at(deadlineMs * NS_PER_MS));
+}
+
+class DeadlineOperation extends LeafOperation<void> {
+  constructor(
+    private readonly callName: string,
+    private readonly request: DeadlineRequest,
+  ) {
+    super();
+  }
+
+  protected override get operationName(): string {
+    return this.callName;
+  }
+
+  protected override begin(): SuspendRequest {
+    return this.request;
+  }
+
+  protected override end(): void {
+    // There is nothing to answer: the deadline has come.
+  }
+}
+
+const NS_PER_MS = 1_000_000;

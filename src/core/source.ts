@@ -1,0 +1,196 @@
+/**
+ * A source: a descriptor that tasks wait for, with its cached readiness and its waiters, at most one for each direction.
+ *
+ * Streams that the package owns are *edge* sources: registered once, and the kernel reports changes. What it reported stays cached until
+ * an operation has found the opposite (`EAGAIN`, or a short read) and clears it; an event that comes when nobody waits is kept that
+ * way. Only the executor's thread touches the cache, and it clears before it drains the next events, so that no event is erased unseen.
+ * That the peer closed is final and is never cleared.
+ *
+ * Descriptors of others are *one-shot* sources: armed for each wait and never cached, because foreign code may leave
+ * bytes unread or reuse the number.
+ */
+
+import type { Driver } from "./driver.ts";
+import { BusyError, ClosedError, invariant } from "./errors.ts";
+import { ENDS_READ, ENDS_WRITE, Interest, Readiness } from "./interest.ts";
+import type { InterestRequest, Suspension } from "./request.ts";
+
+/** How often the event queue reports a source; `zig/src/queue.zig` has the same numbers. */
+export const Delivery = { EDGE: 0, LEVEL: 1, ONE_SHOT: 2 } as const;
+export type Delivery = (typeof Delivery)[keyof typeof Delivery];
+
+/** What messages call by name, such as `connection to 127.0.0.1:80` or `descriptor 7`. */
+export interface Named {
+  readonly label: string;
+}
+
+export class Source {
+  /** The driver that watches the source, from the first wait on. */
+  driver: Driver | null = null;
+  /** What the driver watches the source for at this moment. */
+  armed: Interest = 0;
+  /** What is known to be ready. */
+  readiness: Readiness = 0;
+  /** The place in the registrator's table, which owns it; -1 while the source is not registered. */
+  slot = -1;
+  private reader: InterestRequest | null = null;
+  private writer: InterestRequest | null = null;
+  private isClosed = false;
+
+  constructor(
+    readonly descriptor: number,
+    readonly delivery: Delivery,
+    /** Whom messages name. */
+    private readonly owner: Named,
+  ) {}
+
+  /** Whether a read may succeed; a wait for it would end at once. */
+  get mayRead(): boolean {
+    return (this.readiness & ENDS_READ) !== 0;
+  }
+
+  /** Whether a write may succeed; a wait for it would end at once. */
+  get mayWrite(): boolean {
+    return (this.readiness & ENDS_WRITE) !== 0;
+  }
+
+  get hasReader(): boolean {
+    return this.reader !== null;
+  }
+
+  get hasWriter(): boolean {
+    return this.writer !== null;
+  }
+
+  /** There is nothing to read any more. Only a later event can say otherwise. */
+  clearReadable(): void {
+    this.readiness &= ~(Readiness.READABLE | Readiness.PRIORITY);
+  }
+
+  /** There is no room to write any more. Only a later event can say otherwise. */
+  clearWritable(): void {
+    this.readiness &= ~Readiness.WRITABLE;
+  }
+
+  /** The driver reports what became ready. */
+  deliver(readiness: Readiness): void {
+    if (this.delivery === Delivery.ONE_SHOT) this.deliverOnce(readiness);
+    else {
+      this.readiness |= readiness;
+      if ((readiness & ENDS_READ) !== 0) this.resumeReader(readiness);
+      if ((readiness & ENDS_WRITE) !== 0) this.resumeWriter(readiness);
+    }
+  }
+
+  /** The driver failed: every wait ends with the error. */
+  fail(error: unknown): void {
+    this.takeReader()?.fail(error);
+    this.takeWriter()?.fail(error);
+  }
+
+  /** Ends every wait and the registration. The descriptor itself is the caller's to close, afterwards. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.driver?.release(this);
+    if (this.hasReader || this.hasWriter) this.fail(new ClosedError(`${this.owner.label} was closed while a task waited for it`));
+  }
+
+  describeWait(interest: Interest): string {
+    return `${interest === Interest.WRITABLE ? "writing to" : "reading from"} ${this.owner.label}`;
+  }
+
+  /** The error of a second task that wants what `request` waits for. */
+  busyError(interest: Interest): BusyError {
+    const waiting = interest === Interest.WRITABLE ? this.writer : this.reader;
+    const verb = interest === Interest.WRITABLE ? "written to" : "read";
+    const who = waiting?.suspension?.task.name ?? "another task";
+    return new BusyError(`${this.owner.label} is being ${verb} by ${who}: one task at a time may, so let one task do it for all`);
+  }
+
+  /** Returns false, with the suspension resumed, if the source is ready already. */
+  addWaiter(request: InterestRequest, suspension: Suspension): boolean {
+    const { interest } = request;
+    if (this.isClosed) throw new ClosedError(`${this.owner.label} is closed`);
+    const ready = this.readiness & endsOf(interest);
+    if (ready !== 0) {
+      suspension.resume(this.readiness);
+      return false;
+    }
+    this.refuseSecond(interest);
+    this.watch(suspension.scheduler.driver, interest);
+    if (wantsRead(interest)) this.reader = request;
+    if (wantsWrite(interest)) this.writer = request;
+    return true;
+  }
+
+  removeWaiter(request: InterestRequest): void {
+    if (this.reader === request) this.reader = null;
+    if (this.writer === request) this.writer = null;
+    if (this.delivery === Delivery.ONE_SHOT) this.driver!.disarm(this, request.interest);
+  }
+
+  private watch(driver: Driver, interest: Interest): void {
+    if (this.driver === null) this.driver = driver;
+    else if (this.driver !== driver) {
+      throw new BusyError(
+        `${this.owner.label} belongs to another reactor: use it in the run or blockOn (and the thread) in which it was first waited for`,
+      );
+    }
+    if ((this.armed & interest) !== interest) driver.arm(this, interest);
+  }
+
+  private refuseSecond(interest: Interest): void {
+    if (wantsRead(interest) && this.hasReader) throw this.busyError(Interest.READABLE);
+    if (wantsWrite(interest) && this.hasWriter) throw this.busyError(Interest.WRITABLE);
+  }
+
+  /** The kernel has disarmed the registration; the direction that still waits, if one does, is armed again. */
+  private deliverOnce(readiness: Readiness): void {
+    this.armed = 0;
+    if ((readiness & ENDS_READ) !== 0) this.resumeReader(readiness);
+    if ((readiness & ENDS_WRITE) !== 0) this.resumeWriter(readiness);
+    this.driver!.disarm(this, 0);
+  }
+
+  private resumeReader(readiness: Readiness): void {
+    this.takeReader()?.resume(readiness);
+  }
+
+  private resumeWriter(readiness: Readiness): void {
+    this.takeWriter()?.resume(readiness);
+  }
+
+  /** A request for both directions leaves both places at once: it is resumed once. */
+  private takeReader(): InterestRequest | null {
+    const request = this.reader;
+    this.reader = null;
+    if (request !== null && this.writer === request) this.writer = null;
+    return request;
+  }
+
+  private takeWriter(): InterestRequest | null {
+    const request = this.writer;
+    this.writer = null;
+    if (request !== null && this.reader === request) this.reader = null;
+    return request;
+  }
+
+  /** What the waiters of a source wait for. */
+  get wanted(): Interest {
+    invariant(this.delivery === Delivery.ONE_SHOT, "only one-shot sources are armed for what is wanted");
+    return (this.reader?.interest ?? 0) | (this.writer?.interest ?? 0);
+  }
+}
+
+function endsOf(interest: Interest): Readiness {
+  return (wantsRead(interest) ? ENDS_READ : 0) | (wantsWrite(interest) ? ENDS_WRITE : 0);
+}
+
+function wantsRead(interest: Interest): boolean {
+  return (interest & (Interest.READABLE | Interest.PRIORITY)) !== 0;
+}
+
+function wantsWrite(interest: Interest): boolean {
+  return (interest & Interest.WRITABLE) !== 0;
+}

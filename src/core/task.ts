@@ -1,0 +1,250 @@
+/** A task: one running generator, its name and state, what it waits for, and how it ended. */
+
+import { refillBudget, spendBudget } from "./budget.ts";
+import { CancelledError, describeValue, invariant, InvalidYieldError } from "./errors.ts";
+import { SuspendRequest, type Suspension, type Undo } from "./request.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Scope } from "./scope.ts";
+
+export interface TaskOptions {
+  /** What messages call the task; by default the name of its generator function. */
+  readonly name?: string | undefined;
+}
+
+/**
+ * - `ready`: will be resumed, after those before it in the queue
+ * - `running`: its code runs at this moment
+ * - `suspended`: waits at a suspend point
+ * - `completed`, `failed`, `cancelled`: has ended
+ */
+export type TaskState = "ready" | "running" | "suspended" | "completed" | "failed" | "cancelled";
+
+export class Task<T> implements Suspension {
+  /** Links the ready queue; owned by it. */
+  nextReady: Task<unknown> | null = null;
+  /** Link the tasks of a scope; owned by it. */
+  older: Task<unknown> | null = null;
+  younger: Task<unknown> | null = null;
+
+  private stateNow: TaskState = "ready";
+  private direction: Direction = Direction.START;
+  /** What the next step passes in; after the end, the task's value or its error. */
+  private answer: unknown = undefined;
+  private request: SuspendRequest | null = null;
+  private undo: Undo | null = null;
+  private isArming = false;
+  private cancellation: Cancellation | null = null;
+  private joiners: Suspension[] | null = null;
+
+  constructor(
+    /** Counts from 1 for each executor. */
+    readonly id: number,
+    private readonly givenName: string,
+    private readonly iterator: Iterator<SuspendRequest, T, unknown>,
+    readonly scope: Scope,
+    readonly scheduler: Scheduler,
+  ) {}
+
+  /** The task's name and number, such as `task reader (#7)`. */
+  get name(): string {
+    return this.givenName === "" ? `task #${this.id}` : `task ${this.givenName} (#${this.id})`;
+  }
+
+  get state(): TaskState {
+    return this.stateNow;
+  }
+
+  get hasEnded(): boolean {
+    return this.stateNow === "completed" || this.stateNow === "failed" || this.stateNow === "cancelled";
+  }
+
+  /** Words for what the task waits for; empty if it does not wait. */
+  get waitsFor(): string {
+    return this.request === null ? "" : this.request.describe();
+  }
+
+  /** Part of `Suspension`. */
+  get task(): Task<unknown> {
+    return this as Task<unknown>;
+  }
+
+  /**
+   * Asks the task to end. It ends at its suspend point, or at its next one: `finally` blocks run, and may suspend in their turn;
+   * `catch` does not see it. A task that has not begun never does. Of several cancels the first counts; one of a task that has
+   * ended does nothing.
+   * @param reason what whoever joins the task is told
+   */
+  cancel(reason?: unknown): void {
+    if (this.hasEnded || this.cancellation !== null) return;
+    this.cancellation = { reason, isDelivered: false };
+    if (this.stateNow !== "suspended") return;
+    this.undo?.undo();
+    this.goOn(Direction.RETURN, undefined);
+  }
+
+  /** Runs the task up to its next suspend point, or to its end. Called by the executor. */
+  step(): void {
+    invariant(this.stateNow === "ready", `${this.name} is stepped while it is ${this.stateNow}`);
+    refillBudget();
+    do {
+      this.stateNow = "running";
+      let result: IteratorResult<SuspendRequest, T>;
+      try {
+        result = this.proceed();
+      } catch (error) {
+        this.end("failed", error);
+        return;
+      }
+      if (result.done === true) {
+        this.end(this.cancellation?.isDelivered === true ? "cancelled" : "completed", result.value);
+        return;
+      }
+      this.suspend(result.value);
+    } while (this.goesOnAtOnce());
+  }
+
+  /** Part of `Suspension`: user code resumes tasks with `park`. */
+  resume(value: unknown): void {
+    if (this.isArming) this.prepare(Direction.NEXT, value);
+    else this.goOn(Direction.NEXT, value);
+  }
+
+  /** Part of `Suspension`. */
+  resumeLater(value: unknown): void {
+    this.goOn(Direction.NEXT, value);
+  }
+
+  /** Part of `Suspension`. */
+  fail(error: unknown): void {
+    if (this.isArming) this.prepare(Direction.THROW, error);
+    else this.goOn(Direction.THROW, error);
+  }
+
+  /** Tells the joiner how the task ended, now or when it does. */
+  addJoiner(joiner: Suspension): Undo | null {
+    if (this.hasEnded) {
+      this.tell(joiner);
+      return null;
+    }
+    this.joiners ??= [];
+    this.joiners.push(joiner);
+    return { undo: () => this.removeJoiner(joiner) };
+  }
+
+  /** What the task returned or failed with; for whoever started it. */
+  get outcome(): unknown {
+    invariant(this.hasEnded, `${this.name} has no outcome while it is ${this.stateNow}`);
+    return this.answer;
+  }
+
+  /** The error that stands for the cancellation of this task. */
+  cancelledError(): CancelledError {
+    return new CancelledError(this.name, this.cancellation?.reason);
+  }
+
+  private proceed(): IteratorResult<SuspendRequest, T> {
+    const { answer } = this;
+    this.answer = undefined;
+    switch (this.direction) {
+      case Direction.NEXT:
+        return this.iterator.next(answer);
+      case Direction.THROW:
+        if (this.iterator.throw === undefined) throw answer;
+        return this.iterator.throw(answer);
+      case Direction.START:
+        return this.cancellation === null ? this.iterator.next() : this.deliverCancellation();
+      case Direction.RETURN:
+        return this.deliverCancellation();
+    }
+  }
+
+  /**
+   * `return()` runs the `finally` blocks, which `catch` cannot prevent. It is sent once: a second one would skip what is left of
+   * a `finally` that has suspended. From here on the task cleans up, and its suspend points are its own.
+   */
+  private deliverCancellation(): IteratorResult<SuspendRequest, T> {
+    this.cancellation!.isDelivered = true;
+    const ended: IteratorReturnResult<T> = { done: true, value: undefined as T };
+    return this.iterator.return === undefined ? ended : this.iterator.return();
+  }
+
+  private suspend(request: SuspendRequest): void {
+    if (!(request instanceof SuspendRequest)) return this.prepare(Direction.THROW, this.invalidYield(request));
+    if (this.cancellation?.isDelivered === false) return this.prepare(Direction.RETURN, undefined);
+    this.stateNow = "suspended";
+    this.request = request;
+    this.isArming = true;
+    try {
+      this.undo = request.arm(this);
+    } catch (error) {
+      this.prepare(Direction.THROW, error);
+    }
+    this.isArming = false;
+  }
+
+  /** A task whose request was answered at once does not wait for its turn again, within its budget. */
+  private goesOnAtOnce(): boolean {
+    if (this.stateNow !== "running") return false;
+    if (spendBudget()) return true;
+    this.stateNow = "ready";
+    this.scheduler.enqueue(this as Task<unknown>);
+    return false;
+  }
+
+  /** Notes how to go on, without leaving the step that runs. */
+  private prepare(direction: Direction, answer: unknown): void {
+    this.direction = direction;
+    this.answer = answer;
+    this.request = null;
+    this.undo = null;
+    this.stateNow = "running";
+  }
+
+  private goOn(direction: Direction, answer: unknown): void {
+    invariant(this.stateNow === "suspended", `${this.name} is resumed while it is ${this.stateNow}`);
+    this.prepare(direction, answer);
+    this.stateNow = "ready";
+    this.scheduler.enqueue(this as Task<unknown>);
+  }
+
+  private end(state: TaskState, outcome: unknown): void {
+    this.stateNow = state;
+    this.answer = outcome;
+    const { joiners } = this;
+    this.joiners = null;
+    if (state === "failed" && joiners === null) this.scope.taskFailed(this as Task<unknown>, outcome);
+    if (joiners !== null) for (const joiner of joiners) this.tell(joiner);
+    this.scope.remove(this as Task<unknown>);
+  }
+
+  private tell(joiner: Suspension): void {
+    if (this.stateNow === "completed") joiner.resume(this.answer);
+    else joiner.fail(this.stateNow === "failed" ? this.answer : this.cancelledError());
+  }
+
+  private removeJoiner(joiner: Suspension): void {
+    const left = this.joiners!.filter((other) => other !== joiner);
+    this.joiners = left.length === 0 ? null : left;
+  }
+
+  private invalidYield(value: unknown): InvalidYieldError {
+    return new InvalidYieldError(
+      `${this.name} yielded ${describeValue(value)}, which is no request: did you forget yield*? ` +
+        `(A task waits with yield* before an operation, and for a Promise with yield* promise(…).)`,
+    );
+  }
+}
+
+interface Cancellation {
+  readonly reason: unknown;
+  /** Whether `return()` was sent. */
+  isDelivered: boolean;
+}
+
+/** How the next step goes on. */
+const enum Direction {
+  START,
+  NEXT,
+  THROW,
+  RETURN,
+}

@@ -1,0 +1,85 @@
+/**
+ * The event queue of the operating system, as the reactor and its thread call it: memory that both share, and the calls on it.
+ * Results below zero are negated error numbers; the contract is written in `zig/src/queue.zig`.
+ */
+
+import { type NativeFunctions, nativeLibrary, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
+
+/** A power of two; as many events as one poll fetches at most, so that one poll is enough for all that is ready on a busy server. */
+export const RING_ENTRIES = 1024;
+
+export const RING_BYTES = RING_HEADER_BYTES + RING_ENTRIES * RING_ENTRY_BYTES;
+
+/** Where the words of the ring are, counted in 32-bit words; `zig/src/ring.zig` has the same places. */
+export const RingWord = {
+  TAIL: 0,
+  CAPACITY: 1,
+  HEAD: 16,
+  FIRST_ENTRY: RING_HEADER_BYTES / 4,
+  PER_ENTRY: RING_ENTRY_BYTES / 4,
+} as const;
+
+/** The results of `poll` that its caller handles. */
+export const PollResult = { INTERRUPTED: -4, RING_FULL: -28 } as const;
+
+export class NativeQueue {
+  private readonly queue: Uint8Array;
+  private readonly ring: Uint8Array;
+
+  constructor(
+    /** At least `QUEUE_BYTES`; the kernel's handles live in it, so it must stay as long as the queue is open. */
+    queueMemory: SharedArrayBuffer,
+    /** `RING_BYTES`, where `poll` puts what is ready. */
+    ringMemory: SharedArrayBuffer,
+    private readonly functions: NativeFunctions = nativeLibrary().functions,
+  ) {
+    this.queue = new Uint8Array(queueMemory);
+    this.ring = new Uint8Array(ringMemory);
+  }
+
+  open(): number {
+    return this.functions.queue_open(this.queue);
+  }
+
+  close(): number {
+    return this.functions.queue_close(this.queue);
+  }
+
+  register(descriptor: number, slot: number, generation: number, interest: number, delivery: number): number {
+    return this.functions.queue_register(this.queue, descriptor, slot, generation, interest, delivery);
+  }
+
+  reregister(descriptor: number, slot: number, generation: number, interest: number, delivery: number): number {
+    return this.functions.queue_reregister(this.queue, descriptor, slot, generation, interest, delivery);
+  }
+
+  deregister(descriptor: number): number {
+    return this.functions.queue_deregister(this.queue, descriptor);
+  }
+
+  /** Waits at most `timeoutNs` nanoseconds (0: not, Infinity: for ever). One thread at a time. */
+  poll(timeoutNs: number): number {
+    return this.functions.queue_poll(this.queue, this.ring, timeoutNs);
+  }
+
+  wake(): number {
+    return this.functions.queue_wake(this.queue);
+  }
+
+  /** The time since the machine started in nanoseconds, the same on every thread. */
+  monotonicNowNs(): number {
+    return this.functions.clock_monotonic_ns();
+  }
+}
+
+/** Memory for a queue. */
+export function allocateQueue(): SharedArrayBuffer {
+  return new SharedArrayBuffer(QUEUE_BYTES);
+}
+
+/** Memory for a ring, with its capacity written in. */
+export function allocateRing(): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(RING_BYTES);
+  new Uint32Array(memory)[RingWord.CAPACITY] = RING_ENTRIES;
+  return memory;
+}

@@ -1,0 +1,82 @@
+/** The real world: `System` over the Zig library. */
+
+import { ptr } from "bun:ffi";
+import { lookup } from "node:dns/promises";
+import type { SocketAddress, SocketOption, System } from "../core/system.ts";
+import { AddressMemory, parseAddress } from "./address.ts";
+import { nativeLibrary, PART_BYTES } from "./library.ts";
+import { errorOf, meaningOf } from "./status.ts";
+
+let system: System | undefined;
+
+/** The system of this thread. Loads the library at the first call, and throws what `nativeLibrary` does. */
+export function nativeSystem(): System {
+  system ??= makeSystem();
+  return system;
+}
+
+function makeSystem(): System {
+  const { functions } = nativeLibrary();
+  const memory = new AddressMemory();
+  const parts = new PartMemory();
+  const value = new Int32Array(1);
+
+  const readAddress = (call: (descriptor: number, address: Uint8Array) => number, name: string, descriptor: number): SocketAddress => {
+    const result = call(descriptor, memory.bytes);
+    if (result < 0) throw errorOf(result, name);
+    return memory.read();
+  };
+
+  return {
+    meaningOf,
+    errorOf,
+    parseAddress,
+    warn: (message) => process.emitWarning(message, "BunReactorWarning"),
+    resolve: async (name) => (await lookup(name, { all: true, verbatim: true })).map(({ address }) => address),
+
+    createSocket: (family) => functions.socket_create(family === "IPv4" ? 4 : 6),
+    bind: (descriptor, address) => functions.socket_bind(descriptor, memory.write(address)),
+    listen: functions.socket_listen,
+    accept: functions.socket_accept,
+    connect: (descriptor, address) => functions.socket_connect(descriptor, memory.write(address)),
+    takeError: functions.socket_take_error,
+    receive: functions.socket_receive,
+    send: functions.socket_send,
+    sendVectored: (descriptor, buffers, first, offset) =>
+      functions.socket_send_vectored(descriptor, parts.write(buffers, first, offset), Math.min(buffers.length - first, MOST_PARTS)),
+    shutdown: functions.socket_shutdown,
+    close: functions.socket_close,
+    setOption: functions.socket_set_option,
+    getOption: (descriptor, option: SocketOption) => {
+      const result = functions.socket_get_option(descriptor, option, value);
+      if (result < 0) throw errorOf(result, "getsockopt");
+      return value[0]!;
+    },
+    localAddress: (descriptor) => readAddress(functions.socket_local_address, "getsockname", descriptor),
+    peerAddress: (descriptor) => readAddress(functions.socket_peer_address, "getpeername", descriptor),
+  };
+}
+
+/**
+ * The list of parts for a vectored send. It holds addresses, so it is written right before the call and used by that call alone; the
+ * buffers themselves are held by the caller meanwhile.
+ */
+class PartMemory {
+  private readonly bytes = new Uint8Array(MOST_PARTS * PART_BYTES);
+  private readonly words = new BigUint64Array(this.bytes.buffer);
+
+  write(buffers: readonly Uint8Array[], first: number, offset: number): Uint8Array {
+    const count = Math.min(buffers.length - first, MOST_PARTS);
+    for (let index = 0; index < count; index++) {
+      const buffer = buffers[first + index]!;
+      const skipped = index === 0 ? offset : 0;
+      const isEmpty = buffer.byteLength === 0;
+      this.words[2 * index] = isEmpty ? 0n : BigInt(ptr(buffer, skipped));
+      this.words[2 * index + 1] = BigInt(buffer.byteLength - skipped);
+    }
+    return this.bytes;
+  }
+}
+
+/** sendmsg(2) takes 1,024 parts at most (IOV_MAX); a fraction of them fills a socket's buffer. */
+const MOST_PARTS = 64;

@@ -1,0 +1,70 @@
+/** The reactor's thread as the executor's thread sees it: a Worker, its start, its messages and its end. */
+
+import { Worker } from "node:worker_threads";
+import { nativeLibrary } from "../native/library.ts";
+import type { ReadyChannel } from "./ready-channel.ts";
+import type { ReactorThreadData, ReactorThreadMessage } from "./reactor.worker.ts";
+
+export interface ReactorThreadListener {
+  /** Something is ready, or the deadline has come. */
+  onBell(): void;
+  /** A poll ended with an error number. */
+  onPollFailed(result: number): void;
+  /** The thread could not start, or ended by itself. */
+  onFailed(reason: string): void;
+}
+
+export class ReactorThread {
+  /** Settles when the thread is gone. */
+  readonly ended: Promise<void>;
+  private readonly worker: Worker;
+  private isUpNow = false;
+  private keepsProcessAlive = true;
+
+  constructor(
+    private readonly channel: ReadyChannel,
+    private readonly listener: ReactorThreadListener,
+  ) {
+    const workerData: ReactorThreadData = { memory: channel.memory, libraryPath: nativeLibrary().path };
+    this.worker = new Worker(new URL("./reactor.worker.ts", import.meta.url), { workerData });
+    this.worker.on("message", (message: ReactorThreadMessage) => this.hear(message));
+    this.worker.on("error", (error: Error) => listener.onFailed(error.message));
+    this.ended = new Promise((resolve) => {
+      this.worker.on("exit", () => {
+        listener.onFailed("it has ended");
+        resolve();
+      });
+    });
+  }
+
+  /** Whether the thread can take the baton. */
+  get isUp(): boolean {
+    return this.isUpNow;
+  }
+
+  /** Whether the process must not end while the thread waits. */
+  keepProcessAlive(keepsProcessAlive: boolean): void {
+    if (keepsProcessAlive === this.keepsProcessAlive) return;
+    this.keepsProcessAlive = keepsProcessAlive;
+    if (keepsProcessAlive) this.worker.ref();
+    else this.worker.unref();
+  }
+
+  private hear(message: ReactorThreadMessage): void {
+    switch (message.kind) {
+      case "bell":
+        this.channel.answerBell();
+        this.listener.onBell();
+        break;
+      case "up":
+        this.isUpNow = true;
+        break;
+      case "pollFailed":
+        this.listener.onPollFailed(message.result);
+        break;
+      case "startFailed":
+        this.listener.onFailed(message.reason);
+        break;
+    }
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * The reactor thread: it waits for the baton, then in the event queue, and tells the executor what became ready.
+ *
+ * It returns to JavaScript after each poll, also when a signal ended it: a loop inside native code would keep the runtime from
+ * ending this thread. Nothing wakes it periodically.
+ */
+
+import { parentPort, workerData } from "node:worker_threads";
+import { loadLibrary } from "../native/library.ts";
+import { NativeQueue, PollResult } from "../native/queue.ts";
+import { type ChannelMemory, Holder, ReadyChannel } from "./ready-channel.ts";
+
+/** What the thread is started with. */
+export interface ReactorThreadData {
+  readonly memory: ChannelMemory;
+  readonly libraryPath: string;
+}
+
+/** What the thread tells: that it is up, that the bell rings, or why it cannot go on. */
+export type ReactorThreadMessage =
+  | { readonly kind: "up" }
+  | { readonly kind: "bell" }
+  | { readonly kind: "pollFailed"; readonly result: number }
+  | { readonly kind: "startFailed"; readonly reason: string };
+
+const BELL: ReactorThreadMessage = { kind: "bell" };
+
+function tell(message: ReactorThreadMessage): void {
+  parentPort!.postMessage(message);
+}
+
+function main({ memory, libraryPath }: ReactorThreadData): void {
+  const channel = new ReadyChannel(memory);
+  try {
+    const queue = new NativeQueue(memory.queue, memory.ring, loadLibrary(libraryPath).functions);
+    tell({ kind: "up" });
+    while (channel.waitWhile(Holder.EXECUTOR) === Holder.REACTOR) pollOnce(channel, queue);
+  } catch (error) {
+    tell({ kind: "startFailed", reason: error instanceof Error ? error.message : String(error) });
+  } finally {
+    channel.markLeft();
+  }
+}
+
+/** Polls, and passes on what came. A wake brings nothing: the caller then looks again at the baton, and here at the deadline. */
+function pollOnce(channel: ReadyChannel, queue: NativeQueue): void {
+  const result = queue.poll(remainingNs(channel, queue));
+  if (result === PollResult.INTERRUPTED) return;
+  const mayKeepBaton = result > 0 && !channel.isWanted;
+  if (result === 0 && !channel.isWanted && remainingNs(channel, queue) > 0) return;
+  if (!mayKeepBaton) channel.pass(Holder.REACTOR, Holder.EXECUTOR);
+  if (result < 0 && result !== PollResult.RING_FULL) tell({ kind: "pollFailed", result });
+  if (channel.takeBell()) tell(BELL);
+}
+
+function remainingNs(channel: ReadyChannel, queue: NativeQueue): number {
+  const { deadlineNs } = channel;
+  return deadlineNs === Infinity ? Infinity : deadlineNs - queue.monotonicNowNs();
+}
+
+main(workerData as ReactorThreadData);

@@ -1,0 +1,135 @@
+/**
+ * The registrator: tells the event queue which descriptors are of interest. It may be used while the reactor thread is
+ * blocked in the queue; the change takes effect at once.
+ *
+ * Each registered source has a slot in a table, and each slot a generation that counts its owners. The two are the token that the
+ * queue hands back: an event of an earlier owner, even one that was fetched together with the event that closed it, does not match.
+ */
+
+import { invariant } from "../core/errors.ts";
+import { Interest, type Readiness } from "../core/interest.ts";
+import { Delivery, Source } from "../core/source.ts";
+import type { NativeQueue } from "../native/queue.ts";
+import { errorOf } from "../native/status.ts";
+
+export interface RegisterOptions {
+  /** How often the queue reports; by default `Delivery.EDGE`, once for each change. */
+  readonly delivery?: Delivery;
+}
+
+export class Registrator {
+  private readonly sources: (Source | null)[] = [];
+  private readonly generations: number[] = [];
+  private readonly freeSlots: number[] = [];
+
+  constructor(private readonly queue: NativeQueue) {}
+
+  /** How many sources are registered. */
+  get size(): number {
+    return this.sources.length - this.freeSlots.length;
+  }
+
+  /**
+   * Registers a descriptor. What is ready already is reported as well.
+   * @throws SystemError `EEXIST` if it is registered, `EBADF` if it is closed, `EPERM` if it cannot be waited for (a regular file)
+   */
+  register(descriptor: number, interest: Interest, options: RegisterOptions = {}): Source {
+    const source = new Source(descriptor, options.delivery ?? Delivery.EDGE, { label: `descriptor ${descriptor}` });
+    this.add(source, interest);
+    return source;
+  }
+
+  /**
+   * Replaces the interest, and re-arms: what is ready now is reported again.
+   * @throws SystemError `ENOENT` if the descriptor was closed meanwhile
+   */
+  reregister(source: Source, interest: Interest): void {
+    this.check(this.modify(source, interest));
+    source.armed = interest;
+  }
+
+  /** Removes a source; it reports no more. Must be called before the descriptor is closed. Does nothing if the source is not registered. */
+  deregister(source: Source): void {
+    if (source.slot === NO_SLOT) return;
+    // The descriptor may be closed already, which has removed it: there is nothing to do about that here.
+    this.queue.deregister(source.descriptor);
+    this.freeSlot(source);
+  }
+
+  /** Makes sure that the source is watched for the interest, besides what it is watched for already. */
+  arm(source: Source, interest: Interest): void {
+    const wanted = source.delivery === Delivery.EDGE ? BOTH_WAYS : source.armed | interest;
+    if (source.slot === NO_SLOT) this.add(source, wanted);
+    else this.rearm(source, wanted);
+  }
+
+  /** Watches a one-shot source for what is still wanted; if that is nothing, lets go of it. */
+  disarm(source: Source): void {
+    if (source.delivery !== Delivery.ONE_SHOT || source.slot === NO_SLOT) return;
+    if (source.wanted === 0) this.deregister(source);
+    else if (source.wanted !== source.armed) this.rearm(source, source.wanted);
+  }
+
+  /** The source that a token stands for; null if its owner is gone. */
+  find(slot: number, generation: number): Source | null {
+    return this.generations[slot] === generation ? this.sources[slot]! : null;
+  }
+
+  /** All registered sources. */
+  *[Symbol.iterator](): Generator<Source, void, unknown> {
+    for (const source of this.sources) if (source !== null) yield source;
+  }
+
+  private add(source: Source, interest: Interest): void {
+    invariant(source.slot === NO_SLOT, `${source.descriptor} is registered twice`);
+    this.takeSlot(source);
+    const { descriptor, slot, delivery } = source;
+    const result = this.queue.register(descriptor, slot, this.generations[slot]!, interest, delivery);
+    if (result < 0) this.freeSlot(source);
+    this.check(result);
+    source.armed = interest;
+  }
+
+  /** A number that was closed and opened again while its source was armed is no longer in the queue. */
+  private rearm(source: Source, interest: Interest): void {
+    const result = this.modify(source, interest);
+    if (result === NOT_REGISTERED) {
+      this.freeSlot(source);
+      this.add(source, interest);
+      return;
+    }
+    this.check(result);
+    source.armed = interest;
+  }
+
+  private modify(source: Source, interest: Interest): number {
+    const { descriptor, slot, delivery } = source;
+    invariant(slot !== NO_SLOT, `${descriptor} is not registered`);
+    return this.queue.reregister(descriptor, slot, this.generations[slot]!, interest, delivery);
+  }
+
+  private takeSlot(source: Source): void {
+    const slot = this.freeSlots.pop() ?? this.sources.push(null) - 1;
+    this.sources[slot] = source;
+    this.generations[slot] = ((this.generations[slot] ?? 0) + 1) | 0;
+    source.slot = slot;
+  }
+
+  private freeSlot(source: Source): void {
+    this.sources[source.slot] = null;
+    this.freeSlots.push(source.slot);
+    source.slot = NO_SLOT;
+    source.armed = 0;
+  }
+
+  private check(result: number): void {
+    if (result < 0) throw errorOf(result, "epoll_ctl");
+  }
+}
+
+/** What a handler of ready events gets. */
+export type ReadyHandler = (source: Source, readiness: Readiness) => void;
+
+const NO_SLOT = -1;
+const NOT_REGISTERED = -2;
+const BOTH_WAYS: Interest = Interest.READABLE | Interest.WRITABLE;

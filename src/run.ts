@@ -1,0 +1,104 @@
+/** The entry points: `run` beside the host's event loop, `blockOn` instead of it. They put an executor on a reactor. */
+
+import { assertMilliseconds } from "./core/errors.ts";
+import { Executor, type RunOptions as ExecutorRunOptions } from "./core/executor.ts";
+import type { TaskBody } from "./core/operation.ts";
+import type { TaskOptions } from "./core/task.ts";
+import { DEFAULT_LINGER_US } from "./reactor/linger.ts";
+import { Reactor } from "./reactor/reactor.ts";
+
+export interface RunOptions extends ExecutorRunOptions {
+  /**
+   * How long to go on polling before the thread sleeps, at most, in microseconds, while that pays off; by default 50. 0 turns it off. Runs of
+   * one thread share a reactor: the longest of theirs counts.
+   */
+  readonly lingerUs?: number | undefined;
+}
+
+/**
+ * Runs a task beside Bun's event loop, on the reactor of this thread. The promise settles when the task and all that were spawned in
+ * it have ended: with the task's value; with its error, or the `UnhandledTaskError` of a task that nobody joined (an
+ * `AggregateError` if there are several); with the signal's reason if it was aborted, or a `CancelledError` if the task was
+ * cancelled otherwise.
+ *
+ * Rejects with a `TypeError` if `body` is neither a generator function nor an operation, and with the reason if the native library cannot be
+ * loaded.
+ */
+export async function run<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
+  const { lingerUs = DEFAULT_LINGER_US } = options;
+  assertMilliseconds("run: lingerUs", lingerUs);
+  const runtime = threadRuntime();
+  runtime.addLinger(lingerUs);
+  try {
+    return await runtime.executor.run(body, options);
+  } finally {
+    runtime.removeLinger(lingerUs);
+  }
+}
+
+/**
+ * Runs a task on a reactor of its own and blocks the thread until it and all that were spawned in it have ended. Nothing of the host runs
+ * meanwhile: no promise settles, no timer fires.
+ * @throws what the task throws; `UnhandledTaskError` or an `AggregateError` for others; `DeadlockError` if every task waits and
+ *   nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
+ */
+export function blockOn<T>(body: TaskBody<T>, options: TaskOptions = {}): T {
+  using reactor = new Reactor();
+  return new Executor(reactor).blockOn(body, options);
+}
+
+/**
+ * Ends the reactor of this thread: its thread and its descriptors. Runs that are still going on end with a `ClosedError`. The next `run`
+ * opens another. A program need not call it: a reactor on which nobody waits does not keep the process alive.
+ */
+export async function shutdown(): Promise<void> {
+  const runtime = host[RUNTIME];
+  if (runtime === undefined) return;
+  delete host[RUNTIME];
+  await runtime.close();
+}
+
+/** One executor on one reactor, for all runs of a thread. */
+class Runtime {
+  readonly reactor = new Reactor();
+  readonly executor = new Executor(this.reactor);
+  private readonly lingersUs: number[] = [];
+
+  addLinger(lingerUs: number): void {
+    this.lingersUs.push(lingerUs);
+    this.reactor.lingerUs = Math.max(...this.lingersUs);
+  }
+
+  removeLinger(lingerUs: number): void {
+    this.lingersUs.splice(this.lingersUs.indexOf(lingerUs), 1);
+    this.reactor.lingerUs = Math.max(0, ...this.lingersUs);
+  }
+
+  /** The code that made this runtime was loaded anew: its tasks clean up, and it goes. */
+  retire(): void {
+    this.executor.abandon();
+    void this.close();
+  }
+
+  async close(): Promise<void> {
+    this.reactor.close();
+    await this.reactor.closed;
+  }
+}
+
+/**
+ * The runtime is kept with the host, and not in this module: `bun --hot` loads the modules again in the same thread, and the code
+ * before would leave its reactor thread behind.
+ */
+const RUNTIME = Symbol.for("bun-reactor.runtime");
+const host = globalThis as { [RUNTIME]?: Runtime };
+
+function threadRuntime(): Runtime {
+  const current = host[RUNTIME];
+  if (current instanceof Runtime && !current.reactor.hasEnded) return current;
+  delete host[RUNTIME];
+  current?.retire();
+  const runtime = new Runtime();
+  host[RUNTIME] = runtime;
+  return runtime;
+}
