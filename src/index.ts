@@ -30,3 +30,14 @@ export { Delivery, Source } from "./core/source.ts";
 export type { SocketAddress, System } from "./core/system.ts";
 export { Reactor } from "./reactor/reactor.ts";
 export type { ReadyHandler, RegisterOptions, Registrator } from "./reactor/registrator.ts";
+
+export { readable, writable } from "./io/fd.ts";
+export {
+  connect,
+  type ConnectOptions,
+  type KeepAliveOptions,
+  listen,
+  type ListenOptions,
+  TcpListener,
+  TcpStream,
+} from "./io/tcp.ts";

@@ -12,6 +12,7 @@ import { openBody, type TaskBody } from "./operation.ts";
 import { ReadyQueue } from "./ready-queue.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { Scope } from "./scope.ts";
+import { Delivery, Source } from "./source.ts";
 import { Task, type TaskOptions } from "./task.ts";
 import { Timers } from "./timers.ts";
 
@@ -27,6 +28,7 @@ export class Executor implements Scheduler, DriverClient {
   private readonly readyTasks = new ReadyQueue();
   private readonly scopes = new Set<Scope>();
   private readonly looseTasks = new Scope(() => this.reportLooseError());
+  private readonly foreignSources = new Map<number, Source>();
   private nextTaskId = 1;
   private isTurning = false;
   private isTurnScheduled = false;
@@ -114,6 +116,16 @@ export class Executor implements Scheduler, DriverClient {
     return this.start(parent.scope, body, options, "spawn");
   }
 
+  /** Part of `Scheduler`. A source that nobody waits for is not registered, so the table is only as long as the highest descriptor. */
+  foreignSource(descriptor: number): Source {
+    let source = this.foreignSources.get(descriptor);
+    if (source === undefined) {
+      source = new Source(descriptor, Delivery.ONE_SHOT, { label: `descriptor ${descriptor}` });
+      this.foreignSources.set(descriptor, source);
+    }
+    return source;
+  }
+
   /** Part of `Scheduler`. */
   enqueue(task: Task<unknown>): void {
     this.readyTasks.push(task);
@@ -185,7 +197,9 @@ export class Executor implements Scheduler, DriverClient {
 
   private block(scope: Scope): void {
     if (this.isTurning) {
-      throw new UnsupportedError("a task cannot block on others of its own executor: use yield* join(task), or the function blockOn");
+      throw new UnsupportedError(
+        "a task cannot block on others of its own executor: use yield* join(task), or the function blockOn",
+      );
     }
     this.isTurning = true;
     this.isBlockingNow = true;

@@ -42,12 +42,12 @@ class Contest implements Undo {
     for (const undo of this.undos) undo?.undo();
   }
 
-  /** Returns whether the contestant is the first; the winner has nothing to undo. */
-  finish(index: number): boolean {
-    if (this.isOver) return false;
+  /** Returns whom to resume if the contestant is the first, which has nothing to undo any more; else null. */
+  finish(index: number): Suspension | null {
+    if (this.isOver) return null;
     this.undos[index] = null;
     this.undo();
-    return true;
+    return this.suspension;
   }
 }
 
@@ -59,21 +59,21 @@ class Contestant implements Suspension {
   constructor(
     private readonly contest: Contest,
     private readonly index: number,
-    private readonly suspension: Suspension,
+    suspension: Suspension,
   ) {
     this.scheduler = suspension.scheduler;
     this.task = suspension.task;
   }
 
   resume(): void {
-    if (this.contest.finish(this.index)) this.suspension.resume(this.index);
+    this.contest.finish(this.index)?.resume(this.index);
   }
 
   resumeLater(): void {
-    if (this.contest.finish(this.index)) this.suspension.resumeLater(this.index);
+    this.contest.finish(this.index)?.resumeLater(this.index);
   }
 
   fail(error: unknown): void {
-    if (this.contest.finish(this.index)) this.suspension.fail(error);
+    this.contest.finish(this.index)?.fail(error);
   }
 }

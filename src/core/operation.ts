@@ -60,7 +60,9 @@ const enum LeafState {
 export function openBody<T>(body: TaskBody<T>, caller: string): Iterator<SuspendRequest, T, unknown> {
   const operation: unknown = typeof body === "function" ? body() : body;
   if (isOperation<T>(operation)) return operation[Symbol.iterator]();
-  throw new TypeError(`${caller} takes a generator function (function*) or an operation, ${describeWrongBody(body, operation)}`);
+  throw new TypeError(
+    `${caller} takes a generator function (function*) or an operation, ${describeWrongBody(body, operation)}`,
+  );
 }
 
 function isOperation<T>(value: unknown): value is Operation<T> {

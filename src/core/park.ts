@@ -17,7 +17,10 @@ export interface Resumption<T> {
  * This is the bridge from callbacks: `park((resumption) => { const timer = setTimeout(resumption.succeed, 5); return () => clearTimeout(timer); })`
  * @throws what `arm` throws
  */
-export function park<T>(arm: (resumption: Resumption<T>) => (() => void) | void, waitsFor = "a callback"): Operation<T> {
+export function park<T>(
+  arm: (resumption: Resumption<T>) => (() => void) | void,
+  waitsFor = "a callback",
+): Operation<T> {
   return new ParkOperation<T>("park", new ParkRequest((suspension) => ParkedOnce.arm(suspension, arm), waitsFor));
 }
 
@@ -31,7 +34,12 @@ export function promise<T>(awaited: PromiseLike<T>): Operation<Awaited<T>> {
   if (typeof (awaited as Partial<PromiseLike<T>> | null | undefined)?.then !== "function") {
     throw new TypeError("promise() takes a Promise: for an operation, yield* it directly");
   }
-  return new ParkOperation("promise", new ParkRequest((suspension) => armPromise(suspension, awaited), "a promise"));
+  return new ParkOperation("promise", promiseRequest(awaited));
+}
+
+/** The request behind `promise`, to combine with others. */
+export function promiseRequest<T>(awaited: PromiseLike<T>): ParkRequest {
+  return new ParkRequest((suspension) => armPromise(suspension, awaited), "a promise");
 }
 
 /** An operation whose request answers with its value. */

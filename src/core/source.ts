@@ -35,7 +35,7 @@ export class Source {
   slot = -1;
   private reader: InterestRequest | null = null;
   private writer: InterestRequest | null = null;
-  private isClosed = false;
+  private isClosedNow = false;
 
   constructor(
     readonly descriptor: number,
@@ -54,6 +54,10 @@ export class Source {
     return (this.readiness & ENDS_WRITE) !== 0;
   }
 
+  get isClosed(): boolean {
+    return this.isClosedNow;
+  }
+
   get hasReader(): boolean {
     return this.reader !== null;
   }
@@ -62,14 +66,14 @@ export class Source {
     return this.writer !== null;
   }
 
-  /** There is nothing to read any more. Only a later event can say otherwise. */
+  /** There is nothing to read any more, and no error pending. Only a later event can say otherwise. */
   clearReadable(): void {
-    this.readiness &= ~(Readiness.READABLE | Readiness.PRIORITY);
+    this.readiness &= ~(Readiness.READABLE | Readiness.PRIORITY | Readiness.FAILED);
   }
 
-  /** There is no room to write any more. Only a later event can say otherwise. */
+  /** There is no room to write any more, and no error pending. Only a later event can say otherwise. */
   clearWritable(): void {
-    this.readiness &= ~Readiness.WRITABLE;
+    this.readiness &= ~(Readiness.WRITABLE | Readiness.FAILED);
   }
 
   /** The driver reports what became ready. */
@@ -90,10 +94,11 @@ export class Source {
 
   /** Ends every wait and the registration. The descriptor itself is the caller's to close, afterwards. */
   close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
+    if (this.isClosedNow) return;
+    this.isClosedNow = true;
     this.driver?.release(this);
-    if (this.hasReader || this.hasWriter) this.fail(new ClosedError(`${this.owner.label} was closed while a task waited for it`));
+    if (this.hasReader || this.hasWriter)
+      this.fail(new ClosedError(`${this.owner.label} was closed while a task waited for it`));
   }
 
   describeWait(interest: Interest): string {
@@ -105,13 +110,15 @@ export class Source {
     const waiting = interest === Interest.WRITABLE ? this.writer : this.reader;
     const verb = interest === Interest.WRITABLE ? "written to" : "read";
     const who = waiting?.suspension?.task.name ?? "another task";
-    return new BusyError(`${this.owner.label} is being ${verb} by ${who}: one task at a time may, so let one task do it for all`);
+    return new BusyError(
+      `${this.owner.label} is being ${verb} by ${who}: one task at a time may, so let one task do it for all`,
+    );
   }
 
   /** Returns false, with the suspension resumed, if the source is ready already. */
   addWaiter(request: InterestRequest, suspension: Suspension): boolean {
     const { interest } = request;
-    if (this.isClosed) throw new ClosedError(`${this.owner.label} is closed`);
+    if (this.isClosedNow) throw new ClosedError(`${this.owner.label} is closed`);
     const ready = this.readiness & endsOf(interest);
     if (ready !== 0) {
       suspension.resume(this.readiness);

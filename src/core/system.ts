@@ -56,6 +56,8 @@ export interface System {
   meaningOf(result: number): ErrorMeaning;
   /** The error for `result`, which is below zero: what was called, and about which place. */
   errorOf(result: number, syscall: string, place?: Partial<SocketAddress>): SystemError;
+  /** The error number of a time-out. */
+  readonly timedOut: number;
   /** Tells the person who runs the program of something that they can change. */
   warn(message: string): void;
 

@@ -55,5 +55,7 @@ export function* cancel(task: Task<unknown>, reason?: unknown): Operation<void> 
 
 function refuseSelf(suspension: Suspension, task: Task<unknown>, verb: string): void {
   if (suspension.task !== task) return;
-  throw new TypeError(`${task.name} cannot ${verb} itself: it would wait for its own end. task.cancel() ends it at its next suspend point`);
+  throw new TypeError(
+    `${task.name} cannot ${verb} itself: it would wait for its own end. task.cancel() ends it at its next suspend point`,
+  );
 }

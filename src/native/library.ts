@@ -101,7 +101,9 @@ function findLibrary(): string {
   if (chosen !== undefined && chosen !== "") return chosen;
   const built = fileURLToPath(new URL("../../zig/zig-out/lib/libbun_reactor.so", import.meta.url));
   if (existsSync(built)) return built;
-  throw new Error(`the native library was not found: $${LIBRARY_VARIABLE} is not set, and ${built} does not exist. ${ADVICE}`);
+  throw new Error(
+    `the native library was not found: $${LIBRARY_VARIABLE} is not set, and ${built} does not exist. ${ADVICE}`,
+  );
 }
 
 function checkAbi(path: string): void {

@@ -2,6 +2,7 @@
 
 import { ptr } from "bun:ffi";
 import { lookup } from "node:dns/promises";
+import { constants } from "node:os";
 import type { SocketAddress, SocketOption, System } from "../core/system.ts";
 import { AddressMemory, parseAddress } from "./address.ts";
 import { nativeLibrary, PART_BYTES } from "./library.ts";
@@ -21,7 +22,11 @@ function makeSystem(): System {
   const parts = new PartMemory();
   const value = new Int32Array(1);
 
-  const readAddress = (call: (descriptor: number, address: Uint8Array) => number, name: string, descriptor: number): SocketAddress => {
+  const readAddress = (
+    call: (descriptor: number, address: Uint8Array) => number,
+    name: string,
+    descriptor: number,
+  ): SocketAddress => {
     const result = call(descriptor, memory.bytes);
     if (result < 0) throw errorOf(result, name);
     return memory.read();
@@ -30,6 +35,7 @@ function makeSystem(): System {
   return {
     meaningOf,
     errorOf,
+    timedOut: -constants.errno.ETIMEDOUT,
     parseAddress,
     warn: (message) => process.emitWarning(message, "BunReactorWarning"),
     resolve: async (name) => (await lookup(name, { all: true, verbatim: true })).map(({ address }) => address),
@@ -43,7 +49,11 @@ function makeSystem(): System {
     receive: functions.socket_receive,
     send: functions.socket_send,
     sendVectored: (descriptor, buffers, first, offset) =>
-      functions.socket_send_vectored(descriptor, parts.write(buffers, first, offset), Math.min(buffers.length - first, MOST_PARTS)),
+      functions.socket_send_vectored(
+        descriptor,
+        parts.write(buffers, first, offset),
+        Math.min(buffers.length - first, MOST_PARTS),
+      ),
     shutdown: functions.socket_shutdown,
     close: functions.socket_close,
     setOption: functions.socket_set_option,

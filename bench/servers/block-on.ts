@@ -1,0 +1,27 @@
+// The echo server of this package on `blockOn`: the calling thread polls for itself, and Bun's event loop waits.
+
+import { blockOn, listen, spawn, type TcpStream } from "../../src/index.ts";
+import { announce, HOST, serverArguments } from "./support.ts";
+
+const { port, bufferBytes } = serverArguments();
+
+function* echo(connection: TcpStream) {
+  const buffer = new Uint8Array(bufferBytes);
+  try {
+    for (;;) {
+      const length = yield* connection.read(buffer);
+      if (length === 0) break;
+      yield* connection.write(buffer.subarray(0, length));
+    }
+  } finally {
+    connection.close();
+  }
+}
+
+function* main() {
+  const listener = yield* listen({ host: HOST, port });
+  announce(listener.address.port);
+  for (;;) yield* spawn(echo(yield* listener.accept()));
+}
+
+blockOn(main);

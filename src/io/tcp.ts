@@ -1,0 +1,5 @@
+/** TCP: servers, clients and their connections. */
+
+export { connect, type ConnectOptions } from "./tcp-connect.ts";
+export { listen, type ListenOptions, TcpListener } from "./tcp-listener.ts";
+export { type KeepAliveOptions, TcpStream } from "./tcp-stream.ts";
