@@ -96,13 +96,14 @@ export class TcpStream implements Disposable, Named {
   }
 
   /**
-   * Writes all of `data` (a string as UTF-8); suspends the task while the peer does not take it.
+   * Writes all of `data` (a string as UTF-8), or its bytes from `start` up to `end`; suspends the task while the peer does not take them.
    * The buffer must not change meanwhile.
-   * @throws SystemError such as `EPIPE` or `ECONNRESET`; BusyError if another task is writing; ClosedError after `shutdown`, or if this
+   * @throws RangeError if `start` and `end` are no range of `data`; SystemError such as `EPIPE` or `ECONNRESET`; BusyError if another task is writing; ClosedError after `shutdown`, or if this
    *   side has closed the connection, before or meanwhile. Some bytes may have been sent by then.
    */
-  write(data: Uint8Array | string): Operation<void> {
-    return new WriteOperation(this, [toBytes(data)]);
+  write(data: Uint8Array | string, start = 0, end?: number): Operation<void> {
+    const bytes = toBytes(data);
+    return new WriteOperation(this, bytes, start, end ?? bytes.byteLength);
   }
 
   /**
@@ -110,7 +111,7 @@ export class TcpStream implements Disposable, Named {
    * @throws what `write` throws
    */
   writeAll(parts: readonly (Uint8Array | string)[]): Operation<void> {
-    return new WriteOperation(this, parts.map(toBytes));
+    return new WriteAllOperation(this, parts.map(toBytes));
   }
 
   /**
@@ -238,17 +239,23 @@ export class TcpStream implements Disposable, Named {
   }
 
   /** For operations: writes without waiting. Returns how many bytes went, or `WOULD_BLOCK`. */
-  tryWrite(parts: readonly Uint8Array[], first: number, offset: number): number {
+  tryWrite(bytes: Uint8Array, start: number, end: number): number {
     const { source } = this;
     if (!source.mayWrite) return WOULD_BLOCK;
-    const part = parts[first]!;
-    const sent =
-      first === parts.length - 1
-        ? this.system.send(source.descriptor, part, offset, part.byteLength - offset)
-        : this.system.sendVectored(source.descriptor, parts, first, offset);
-    if (sent >= 0) return sent;
-    this.refuseUnlessWouldBlock(sent, "write");
-    source.clearWritable();
+    return this.sent(this.system.send(source.descriptor, bytes, start, end - start));
+  }
+
+  /** For operations: likewise with parts, from `parts[first]`, `offset` bytes into it. */
+  tryWriteAll(parts: readonly Uint8Array[], first: number, offset: number): number {
+    const { source } = this;
+    if (!source.mayWrite) return WOULD_BLOCK;
+    return this.sent(this.system.sendVectored(source.descriptor, parts, first, offset));
+  }
+
+  private sent(result: number): number {
+    if (result >= 0) return result;
+    this.refuseUnlessWouldBlock(result, "write");
+    this.source.clearWritable();
     return WOULD_BLOCK;
   }
 
@@ -349,11 +356,40 @@ class ReadableOperation extends StreamOperation<void> {
   }
 
   protected override attempt(): Step<void> {
-    return this.stream.mayRead ? { done: true, value: undefined } : { done: false, value: this.stream.waitToRead };
+    return this.stream.mayRead ? DONE : { done: false, value: this.stream.waitToRead };
   }
 }
 
 class WriteOperation extends StreamOperation<void> {
+  constructor(
+    private readonly stream: TcpStream,
+    private readonly bytes: Uint8Array,
+    private start: number,
+    private readonly end: number,
+  ) {
+    super();
+    if (start !== 0 || end !== bytes.byteLength) assertRange(bytes, start, end);
+  }
+
+  protected override get operationName(): string {
+    return "write";
+  }
+
+  protected override begin(): void {
+    this.stream.beginWrite();
+  }
+
+  protected override attempt(): Step<void> {
+    while (this.start < this.end) {
+      const sent = this.stream.tryWrite(this.bytes, this.start, this.end);
+      if (sent === WOULD_BLOCK) return { done: false, value: this.stream.waitToWrite };
+      this.start += sent;
+    }
+    return DONE;
+  }
+}
+
+class WriteAllOperation extends StreamOperation<void> {
   private first = 0;
   private offset = 0;
 
@@ -366,7 +402,7 @@ class WriteOperation extends StreamOperation<void> {
   }
 
   protected override get operationName(): string {
-    return "write";
+    return "writeAll";
   }
 
   protected override begin(): void {
@@ -375,12 +411,12 @@ class WriteOperation extends StreamOperation<void> {
 
   protected override attempt(): Step<void> {
     while (this.first < this.parts.length) {
-      const sent = this.stream.tryWrite(this.parts, this.first, this.offset);
+      const sent = this.stream.tryWriteAll(this.parts, this.first, this.offset);
       if (sent === WOULD_BLOCK) return { done: false, value: this.stream.waitToWrite };
       this.offset += sent;
       this.skipFullySent();
     }
-    return { done: true, value: undefined };
+    return DONE;
   }
 
   private skipFullySent(): void {
@@ -389,6 +425,13 @@ class WriteOperation extends StreamOperation<void> {
       this.first++;
     }
   }
+}
+
+const DONE: Step<void> = { done: true, value: undefined };
+
+function assertRange(bytes: Uint8Array, start: number, end: number): void {
+  assertInteger("write: end", end, 0, bytes.byteLength);
+  assertInteger("write: start", start, 0, end);
 }
 
 function toBytes(data: Uint8Array | string): Uint8Array {

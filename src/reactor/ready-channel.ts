@@ -44,7 +44,9 @@ export class ReadyChannel {
 
   static allocate(): ReadyChannel {
     const control = new SharedArrayBuffer(CONTROL_BYTES);
-    return new ReadyChannel({ queue: allocateQueue(), ring: allocateRing(), control });
+    const channel = new ReadyChannel({ queue: allocateQueue(), ring: allocateRing(), control });
+    channel.deadlineNs = Infinity;
+    return channel;
   }
 
   get hasEvents(): boolean {

@@ -9,6 +9,7 @@ pub const SystemCall = std.os.linux.SYS;
 
 /// The errno values that the library itself decides on; all others pass through as numbers.
 pub const Errno = struct {
+    pub const not_permitted = 1; // EPERM
     pub const interrupted = 4; // EINTR
     pub const again = 11; // EAGAIN
     pub const invalid_argument = 22; // EINVAL

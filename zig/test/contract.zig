@@ -1,0 +1,19 @@
+//! The contract suite: what `src/queue.zig`, `src/ring.zig` and `src/socket.zig` promise, checked against the host's own kernel.
+//!
+//! `zig build test` runs it; `--test-timeout 60s` ends a test that hangs, and `BUN_REACTOR_FUZZ_SEED=N` in the environment changes the
+//! seed of `fuzz.zig`. A test that the host cannot run is skipped, and says why.
+//!
+//! The parts, by what they hold the library to:
+
+test {
+    _ = @import("delivery.zig"); // how often a registration reports
+    _ = @import("registration.zig"); // what the registry accepts, refuses and forgets, also during a poll
+    _ = @import("readiness.zig"); // which bits each event of a stream, a pipe and a connection sets
+    _ = @import("identity.zig"); // numbers that are closed, reused and duplicated
+    _ = @import("waking.zig"); // ending a wait from outside
+    _ = @import("timeouts.zig"); // never early
+    _ = @import("signals.zig"); // EINTR
+    _ = @import("ring.zig"); // nothing lost when there is no room
+    _ = @import("socket.zig"); // the socket calls
+    _ = @import("fuzz.zig"); // all of it in random order, against a model
+}

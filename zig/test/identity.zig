@@ -1,0 +1,175 @@
+//! Numbers that are closed, reused and duplicated. The token, and never the number, says whom an event is for.
+
+const std = @import("std");
+const support = @import("support.zig");
+
+const Errno = support.Errno;
+const Pair = support.Pair;
+const Poller = support.Poller;
+const Token = support.Token;
+const queue = support.queue;
+const readable = support.readable;
+const writable = support.writable;
+
+const old_owner: Token = .{ .slot = 3, .generation = 1 };
+const new_owner: Token = .{ .slot = 3, .generation = 2 };
+
+test "a token comes back whole: every bit of slot and generation" {
+    var poller: Poller = undefined;
+    try poller.open(8);
+    defer poller.close();
+    const pair: Pair = try .open();
+    defer pair.close();
+
+    try poller.register(pair.own, .{ .slot = 0, .generation = 0 }, writable, .level);
+    try poller.expectOnly(.{ .slot = 0, .generation = 0 }, writable);
+    for (0..32) |bit| {
+        const one_bit = @as(u32, 1) << @intCast(bit);
+        for ([_]Token{
+            .{ .slot = one_bit, .generation = 0 },
+            .{ .slot = 0, .generation = one_bit },
+            .{ .slot = ~one_bit, .generation = std.math.maxInt(u32) },
+            .{ .slot = std.math.maxInt(u32), .generation = ~one_bit },
+        }) |token| {
+            try poller.reregister(pair.own, token, writable, .level);
+            try poller.expectOnly(token, writable);
+        }
+    }
+}
+
+test "a descriptor that is closed while it is registered is silent from then on" {
+    var poller: Poller = undefined;
+    try poller.open(8);
+    defer poller.close();
+    const pair: Pair = try .open();
+    defer support.closeDescriptor(pair.peer);
+
+    try support.write(pair.peer, "a");
+    try poller.register(pair.own, old_owner, readable, .level);
+    support.closeDescriptor(pair.own);
+    try poller.expectNothing();
+    try support.expectResult(-Errno.bad_descriptor, queue.deregister(&poller.queue, pair.own));
+}
+
+test "a descriptor that is closed during a blocked poll is silent from then on" {
+    var poller: Poller = undefined;
+    try poller.open(8);
+    defer poller.close();
+    const pair: Pair = try .open();
+    defer support.closeDescriptor(pair.peer);
+
+    try poller.register(pair.own, old_owner, readable, .level);
+    var blocked: support.BlockedPoll = undefined;
+    try blocked.start(&poller);
+    support.closeDescriptor(pair.own);
+    try poller.wake();
+    try support.expectResult(0, try blocked.join());
+}
+
+test "a late event of the number's earlier owner carries the earlier token" {
+    var poller: Poller = undefined;
+    try poller.open(8);
+    defer poller.close();
+    const first: Pair = try .open();
+    defer support.closeDescriptor(first.peer);
+
+    try support.write(first.peer, "a");
+    try poller.register(first.own, old_owner, readable, .edge);
+    try support.expectResult(1, poller.poll(0));
+    // The event lies in the ring. Its descriptor goes, and the number comes back for somebody else.
+    try poller.deregister(first.own);
+    support.closeDescriptor(first.own);
+    const second: Pair = try .open();
+    defer second.close();
+    try std.testing.expectEqual(first.own, second.own);
+    try poller.register(second.own, new_owner, writable, .edge);
+    try support.expectResult(1, poller.poll(0));
+
+    try support.expectEntry(old_owner, readable, poller.take().?);
+    try support.expectEntry(new_owner, writable, poller.take().?);
+    try std.testing.expectEqual(null, poller.take());
+}
+
+test "a number that was closed without deregister can be registered again" {
+    var poller: Poller = undefined;
+    try poller.open(8);
+    defer poller.close();
+    const first: Pair = try .open();
+    defer support.closeDescriptor(first.peer);
+
+    try poller.register(first.own, old_owner, readable, .level);
+    support.closeDescriptor(first.own);
+    const second: Pair = try .open();
+    defer second.close();
+    try std.testing.expectEqual(first.own, second.own);
+    try support.expectResult(-Errno.no_entry, queue.reregister(&poller.queue, second.own, new_owner, readable, .level));
+    try poller.register(second.own, new_owner, readable, .level);
+    try support.write(second.peer, "a");
+    try poller.expectOnly(new_owner, readable);
+}
+
+test "deregister before close leaves no ghost, though a duplicate stays open" {
+    var poller: Poller = undefined;
+    try poller.open(8);
+    defer poller.close();
+    const pair: Pair = try .open();
+    defer support.closeDescriptor(pair.peer);
+    const duplicate = try support.duplicate(pair.own);
+    defer support.closeDescriptor(duplicate);
+
+    try poller.register(pair.own, old_owner, readable, .level);
+    try poller.deregister(pair.own);
+    support.closeDescriptor(pair.own);
+    try support.write(pair.peer, "a");
+    try poller.expectNothing();
+}
+
+test "why deregister comes before close: a duplicate keeps the registration alive, and its number cannot remove it" {
+    var poller: Poller = undefined;
+    try poller.open(8);
+    defer poller.close();
+    const pair: Pair = try .open();
+    defer support.closeDescriptor(pair.peer);
+    const duplicate = try support.duplicate(pair.own);
+    defer support.closeDescriptor(duplicate);
+
+    try poller.register(pair.own, old_owner, readable, .level);
+    support.closeDescriptor(pair.own);
+    try support.write(pair.peer, "a");
+    // The ghost: at every poll an event for a descriptor that nobody has. The token is all that tells.
+    for (0..3) |_| try poller.expectOnly(old_owner, readable);
+    try support.expectResult(-Errno.bad_descriptor, queue.deregister(&poller.queue, pair.own));
+    try support.expectResult(-Errno.no_entry, queue.deregister(&poller.queue, duplicate));
+    // The new owner of the number does not get rid of it either.
+    const other = try support.openCounter();
+    try std.testing.expectEqual(pair.own, other);
+    try poller.register(other, new_owner, readable, .level);
+    try poller.expectOnly(old_owner, readable);
+    try poller.deregister(other);
+    try poller.expectOnly(old_owner, readable);
+    // Only when number and description come together again can it be removed.
+    try support.duplicateTo(duplicate, other);
+    defer support.closeDescriptor(other);
+    try poller.deregister(other);
+    try poller.expectNothing();
+}
+
+test "a descriptor and its duplicate are two registrations" {
+    var poller: Poller = undefined;
+    try poller.open(8);
+    defer poller.close();
+    const pair: Pair = try .open();
+    defer pair.close();
+    const duplicate = try support.duplicate(pair.own);
+    defer support.closeDescriptor(duplicate);
+
+    try poller.register(pair.own, support.tokenOf(1), readable, .level);
+    try poller.register(duplicate, support.tokenOf(2), writable, .level);
+    try support.write(pair.peer, "a");
+    try support.expectResult(2, poller.poll(0));
+    var told: [3]u32 = @splat(0);
+    while (poller.take()) |entry| told[entry.token.slot] = entry.readiness;
+    try std.testing.expectEqual([3]u32{ 0, readable, writable }, told);
+    try poller.deregister(pair.own);
+    try poller.expectOnly(support.tokenOf(2), writable);
+}

@@ -1,0 +1,497 @@
+//! The socket calls, on the loopback interface.
+
+const std = @import("std");
+const support = @import("support.zig");
+
+const Connection = support.Connection;
+const Errno = support.Errno;
+const Pair = support.Pair;
+const Poller = support.Poller;
+const linux = support.linux;
+const socket = support.socket;
+
+const Address = socket.Address;
+const ipv4 = Address.ipv4;
+const ipv6 = Address.ipv6;
+
+const token = support.tokenOf(1);
+
+test "IPv4: connect, accept, send, receive, end of file" {
+    try expectConversation(ipv4);
+}
+
+test "IPv6: connect, accept, send, receive, end of file" {
+    try expectConversation(ipv6);
+}
+
+test "IPv4: both sides agree on local and peer address" {
+    try expectAddresses(ipv4);
+}
+
+test "IPv6: both sides agree on local and peer address" {
+    try expectAddresses(ipv6);
+}
+
+test "an address comes back as it was bound: port and bytes" {
+    const descriptor = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(descriptor);
+    var wanted = support.loopback(ipv4, 0);
+    // All of 127.0.0.0/8 is the loopback interface.
+    wanted.bytes[0..4].* = .{ 127, 1, 2, 3 };
+    try support.expectResult(0, socket.bind(descriptor, &wanted));
+    var given: Address = undefined;
+    try support.expectResult(0, socket.localAddress(descriptor, &given));
+    try std.testing.expect(given.port > 0 and given.port <= std.math.maxInt(u16));
+    wanted.port = given.port;
+    try std.testing.expectEqual(wanted, given);
+
+    // The same port by its number: only one byte order makes that refused.
+    const other = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(other);
+    try support.expectResult(-Errno.address_in_use, socket.bind(other, &given));
+}
+
+test "a port is a number in host byte order" {
+    // What the kernel keeps is read past the library: family (host order), port (network order), address.
+    const descriptor = try support.bound(ipv4);
+    defer support.closeDescriptor(descriptor);
+    var native: [16]u8 = undefined;
+    var length: u32 = native.len;
+    try support.expectResult(0, linux.call(.getsockname, .{ descriptor, &native, &length }));
+    var address: Address = undefined;
+    try support.expectResult(0, socket.localAddress(descriptor, &address));
+    try std.testing.expectEqual(std.mem.readInt(u16, native[2..4], .big), address.port);
+    try std.testing.expectEqualSlices(u8, native[4..8], address.bytes[0..4]);
+}
+
+test "an unknown family is refused with EAFNOSUPPORT" {
+    for ([_]u32{ 0, 1, 2, 5, 10, std.math.maxInt(u32) }) |family| {
+        try support.expectResult(-Errno.family_not_supported, socket.create(family));
+        const descriptor = try support.check(socket.create(ipv4));
+        defer support.closeDescriptor(descriptor);
+        var address = support.loopback(ipv4, 0);
+        address.family = family;
+        try support.expectResult(-Errno.family_not_supported, socket.bind(descriptor, &address));
+        try support.expectResult(-Errno.family_not_supported, socket.connect(descriptor, &address));
+    }
+}
+
+test "a socket of another family has no internet address: EAFNOSUPPORT" {
+    const pair: Pair = try .open();
+    defer pair.close();
+    var address: Address = undefined;
+    try support.expectResult(-Errno.family_not_supported, socket.localAddress(pair.own, &address));
+    try support.expectResult(-Errno.family_not_supported, socket.peerAddress(pair.own, &address));
+}
+
+test "a socket without a connection has no peer: ENOTCONN" {
+    const descriptor = try support.bound(ipv4);
+    defer support.closeDescriptor(descriptor);
+    var address: Address = undefined;
+    try support.expectResult(-Errno.not_connected, socket.peerAddress(descriptor, &address));
+    var byte: [1]u8 = undefined;
+    try support.expectResult(-Errno.not_connected, socket.receive(descriptor, &byte, 1));
+    try support.expectResult(-Errno.not_connected, socket.shutdown(descriptor, .both));
+}
+
+test "an address that a listener has is refused with EADDRINUSE" {
+    const listener = try support.listen(ipv4);
+    defer support.closeDescriptor(listener);
+    var address: Address = undefined;
+    try support.expectResult(0, socket.localAddress(listener, &address));
+    const other = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(other);
+    try support.expectResult(-Errno.address_in_use, socket.bind(other, &address));
+    try support.expectResult(0, socket.setOption(other, .reuse_address, 1));
+    try support.expectResult(-Errno.address_in_use, socket.bind(other, &address));
+}
+
+test "two listeners share a port when both ask for it" {
+    const first = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(first);
+    const second = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(second);
+    var address = support.loopback(ipv4, 0);
+    try support.expectResult(0, socket.setOption(first, .reuse_port, 1));
+    try support.expectResult(0, socket.setOption(second, .reuse_port, 1));
+    try support.expectResult(0, socket.bind(first, &address));
+    try support.expectResult(0, socket.localAddress(first, &address));
+    try support.expectResult(0, socket.bind(second, &address));
+    try support.expectResult(0, socket.listen(first, 1));
+    try support.expectResult(0, socket.listen(second, 1));
+}
+
+test "accept without a connection would block: EAGAIN" {
+    const listener = try support.listen(ipv4);
+    defer support.closeDescriptor(listener);
+    try support.expectResult(-Errno.again, socket.accept(listener));
+}
+
+test "accept on what is no listener is refused" {
+    const descriptor = try support.bound(ipv4);
+    defer support.closeDescriptor(descriptor);
+    try support.expectResult(-Errno.invalid_argument, socket.accept(descriptor));
+    try support.expectResult(-Errno.bad_descriptor, socket.accept(-1));
+}
+
+test "a connect that nobody listens for: ECONNREFUSED, told once" {
+    const closed_port = try support.bound(ipv4);
+    defer support.closeDescriptor(closed_port);
+    var address: Address = undefined;
+    try support.expectResult(0, socket.localAddress(closed_port, &address));
+    const descriptor = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(descriptor);
+    try support.expectResult(-Errno.in_progress, socket.connect(descriptor, &address));
+    try support.untilReady(descriptor, support.native_writable);
+    try support.expectResult(-Errno.connection_refused, socket.takeError(descriptor));
+    try support.expectResult(0, socket.takeError(descriptor));
+}
+
+test "a connect after the connection is made: once 0, then EISCONN" {
+    const connection: Connection = try .open(ipv4);
+    defer connection.close();
+    var address: Address = undefined;
+    try support.expectResult(0, socket.peerAddress(connection.own, &address));
+    // connect(2) itself reports the end of a connect that went on in the background, once.
+    try support.expectResult(0, socket.connect(connection.own, &address));
+    try support.expectResult(-Errno.is_connected, socket.connect(connection.own, &address));
+}
+
+test "created and accepted sockets are non-blocking and closed on exec" {
+    const connection: Connection = try .open(ipv4);
+    defer connection.close();
+    const get_descriptor_flags = 1;
+    const get_status_flags = 3;
+    const close_on_exec = 1;
+    const nonblock = 0o4000;
+    for ([_]i32{ connection.own, connection.peer }) |descriptor| {
+        try support.expectResult(close_on_exec, linux.call(.fcntl, .{ descriptor, get_descriptor_flags, 0 }));
+        const flags = try support.check(linux.call(.fcntl, .{ descriptor, get_status_flags, 0 }));
+        try std.testing.expect(flags & nonblock != 0);
+        var byte: [1]u8 = undefined;
+        try support.expectResult(-Errno.again, socket.receive(descriptor, &byte, 1));
+    }
+}
+
+test "a send that does not fit is short, then would block, and goes on once it is writable" {
+    var poller: Poller = undefined;
+    try poller.open(8);
+    defer poller.close();
+    const connection: Connection = try .open(ipv4);
+    defer connection.close();
+
+    try poller.register(connection.own, token, support.writable, .edge);
+    try poller.expectOnly(token, support.writable);
+    const sent = try support.fill(connection.own);
+    try std.testing.expect(sent > 0);
+    var received: usize = 0;
+    while (received < sent) {
+        try support.untilReady(connection.peer, support.native_readable);
+        received += try support.drain(connection.peer);
+    }
+    try std.testing.expectEqual(sent, received);
+    try poller.expectOnly(token, support.writable);
+    try support.expectResult(1, socket.send(connection.own, "a", 1));
+}
+
+test "a vectored send joins its parts in order, empty ones too" {
+    const connection: Connection = try .open(ipv4);
+    defer connection.close();
+    const parts = [_]socket.Part{ partOf("one "), partOf(""), partOf("two "), partOf("three") };
+    try support.expectResult(13, socket.sendVectored(connection.own, &parts, parts.len));
+    try support.untilReady(connection.peer, support.native_readable);
+    try support.expectRead(connection.peer, "one two three");
+    try support.expectResult(0, socket.sendVectored(connection.own, &parts, 0));
+}
+
+test "a vectored send that does not fit is short" {
+    const pair: Pair = try .open();
+    defer pair.close();
+    const part: [64 * 1024]u8 = @splat('x');
+    const parts: [1024]socket.Part = @splat(partOf(&part));
+    var sent: usize = 0;
+    while (true) {
+        const result = socket.sendVectored(pair.own, &parts, parts.len);
+        if (result == -Errno.again) break;
+        sent += @intCast(try support.check(result));
+    }
+    try std.testing.expect(sent > 0 and sent < parts.len * part.len);
+    try std.testing.expectEqual(sent, try support.drain(pair.peer));
+}
+
+test "a vectored send of more parts than the kernel takes: EMSGSIZE" {
+    const pair: Pair = try .open();
+    defer pair.close();
+    const most_parts = 1024; // IOV_MAX
+    const parts: [most_parts + 1]socket.Part = @splat(partOf("a"));
+    try support.expectResult(most_parts, socket.sendVectored(pair.own, &parts, most_parts));
+    try support.expectResult(-Errno.message_size, socket.sendVectored(pair.own, &parts, most_parts + 1));
+}
+
+test "a send to a closed peer gives EPIPE, and no signal" {
+    var watch: PipeSignalWatch = .start();
+    defer watch.stop();
+    const parts = [_]socket.Part{partOf("a")};
+
+    const pair: Pair = try .open();
+    defer support.closeDescriptor(pair.own);
+    support.closeDescriptor(pair.peer);
+    try support.expectResult(-Errno.broken_pipe, socket.send(pair.own, "a", 1));
+    try support.expectResult(-Errno.broken_pipe, socket.sendVectored(pair.own, &parts, 1));
+
+    const connection: Connection = try .open(ipv4);
+    defer connection.close();
+    try support.expectResult(0, socket.shutdown(connection.own, .write));
+    try support.expectResult(-Errno.broken_pipe, socket.send(connection.own, "a", 1));
+    try support.expectResult(-Errno.broken_pipe, socket.sendVectored(connection.own, &parts, 1));
+    try std.testing.expectEqual(0, PipeSignalWatch.count);
+
+    // The watch does see one: a send without MSG_NOSIGNAL.
+    const no_address: ?*const anyopaque = null;
+    try support.expectResult(-Errno.broken_pipe, linux.call(.sendto, .{ pair.own, "a", 1, 0, no_address, 0 }));
+    try std.testing.expectEqual(1, PipeSignalWatch.count);
+}
+
+test "a close with a linger of 0 resets the connection: ECONNRESET, then end of file and EPIPE" {
+    const connection: Connection = try .open(ipv4);
+    defer support.closeDescriptor(connection.own);
+    try support.expectResult(0, socket.setOption(connection.peer, .linger_s, 0));
+    try support.expectResult(0, socket.close(connection.peer));
+    try support.untilReady(connection.own, support.native_readable);
+    var byte: [1]u8 = undefined;
+    try support.expectResult(-Errno.connection_reset, socket.receive(connection.own, &byte, 1));
+    try support.expectResult(0, socket.receive(connection.own, &byte, 1));
+    try support.expectResult(-Errno.broken_pipe, socket.send(connection.own, "a", 1));
+}
+
+test "takeError tells a reset once" {
+    const connection: Connection = try .open(ipv4);
+    defer support.closeDescriptor(connection.own);
+    try support.expectResult(0, socket.takeError(connection.own));
+    try support.expectResult(0, socket.setOption(connection.peer, .linger_s, 0));
+    try support.expectResult(0, socket.close(connection.peer));
+    try support.untilReady(connection.own, support.native_readable);
+    try support.expectResult(-Errno.connection_reset, socket.takeError(connection.own));
+    try support.expectResult(0, socket.takeError(connection.own));
+}
+
+test "each shutdown closes its own half" {
+    for ([_]socket.Half{ .read, .write, .both }) |half| {
+        const pair: Pair = try .open();
+        defer pair.close();
+        try support.expectResult(0, socket.shutdown(pair.own, half));
+        var byte: [1]u8 = undefined;
+        const read_result: i32 = if (half == .write) -Errno.again else 0;
+        try support.expectResult(read_result, socket.receive(pair.own, &byte, 1));
+        const send_result: i32 = if (half == .read) 1 else -Errno.broken_pipe;
+        try support.expectResult(send_result, socket.send(pair.own, "a", 1));
+    }
+}
+
+test "options are read back as they were set" {
+    const Case = struct { option: socket.Option, values: []const i32 };
+    const cases = [_]Case{
+        .{ .option = .no_delay, .values = &.{ 1, 0 } },
+        .{ .option = .keep_alive, .values = &.{ 1, 0 } },
+        .{ .option = .keep_alive_idle_s, .values = &.{ 30, 7200 } },
+        .{ .option = .keep_alive_interval_s, .values = &.{ 5, 75 } },
+        .{ .option = .keep_alive_count, .values = &.{ 3, 9 } },
+        .{ .option = .reuse_address, .values = &.{ 1, 0 } },
+        .{ .option = .reuse_port, .values = &.{ 1, 0 } },
+        .{ .option = .linger_s, .values = &.{ 0, 7, -1 } },
+    };
+    const descriptor = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(descriptor);
+    for (cases) |case| {
+        for (case.values) |wanted| {
+            try support.expectResult(0, socket.setOption(descriptor, case.option, wanted));
+            var value: i32 = 12345;
+            try support.expectResult(0, socket.getOption(descriptor, case.option, &value));
+            try std.testing.expectEqual(wanted, value);
+        }
+    }
+}
+
+test "each option is the kernel's option of that name" {
+    const names = std.os.linux;
+    const Case = struct { option: socket.Option, level: u32, name: u32, value: i32, kernel_value: i32 };
+    const cases = [_]Case{
+        .{ .option = .no_delay, .level = names.IPPROTO.TCP, .name = names.TCP.NODELAY, .value = 1, .kernel_value = 1 },
+        .{ .option = .keep_alive, .level = names.SOL.SOCKET, .name = names.SO.KEEPALIVE, .value = 1, .kernel_value = 1 },
+        .{ .option = .keep_alive_idle_s, .level = names.IPPROTO.TCP, .name = names.TCP.KEEPIDLE, .value = 31, .kernel_value = 31 },
+        .{ .option = .keep_alive_interval_s, .level = names.IPPROTO.TCP, .name = names.TCP.KEEPINTVL, .value = 32, .kernel_value = 32 },
+        .{ .option = .keep_alive_count, .level = names.IPPROTO.TCP, .name = names.TCP.KEEPCNT, .value = 33, .kernel_value = 33 },
+        .{ .option = .reuse_address, .level = names.SOL.SOCKET, .name = names.SO.REUSEADDR, .value = 1, .kernel_value = 1 },
+        .{ .option = .reuse_port, .level = names.SOL.SOCKET, .name = names.SO.REUSEPORT, .value = 1, .kernel_value = 1 },
+        // socket(7): the kernel doubles a buffer's size for its own bookkeeping.
+        .{ .option = .receive_buffer_bytes, .level = names.SOL.SOCKET, .name = names.SO.RCVBUF, .value = 32768, .kernel_value = 65536 },
+        .{ .option = .send_buffer_bytes, .level = names.SOL.SOCKET, .name = names.SO.SNDBUF, .value = 49152, .kernel_value = 98304 },
+        .{ .option = .linger_s, .level = names.SOL.SOCKET, .name = names.SO.LINGER, .value = 7, .kernel_value = 1 },
+    };
+    const descriptor = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(descriptor);
+    for (cases) |case| {
+        try support.expectResult(0, socket.setOption(descriptor, case.option, case.value));
+        // SO_LINGER is a structure whose first word says whether it is on.
+        var value: [2]i32 = undefined;
+        var length: u32 = @sizeOf(@TypeOf(value));
+        try support.expectResult(0, linux.call(.getsockopt, .{ descriptor, case.level, case.name, &value, &length }));
+        try std.testing.expectEqual(case.kernel_value, value[0]);
+    }
+}
+
+test "setting one option changes no other" {
+    const options = [_]socket.Option{
+        .no_delay,
+        .keep_alive,
+        .keep_alive_idle_s,
+        .keep_alive_interval_s,
+        .keep_alive_count,
+        .reuse_address,
+        .reuse_port,
+        .linger_s,
+    };
+    for (options) |changed| {
+        const descriptor = try support.check(socket.create(ipv4));
+        defer support.closeDescriptor(descriptor);
+        var before: [options.len]i32 = undefined;
+        for (options, &before) |option, *value| try support.expectResult(0, socket.getOption(descriptor, option, value));
+        try support.expectResult(0, socket.setOption(descriptor, changed, 11));
+        for (options, before) |option, old| {
+            var value: i32 = undefined;
+            try support.expectResult(0, socket.getOption(descriptor, option, &value));
+            try std.testing.expectEqual(option == changed, value != old);
+        }
+    }
+}
+
+test "a new socket does not linger" {
+    const descriptor = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(descriptor);
+    var value: i32 = 12345;
+    try support.expectResult(0, socket.getOption(descriptor, .linger_s, &value));
+    try std.testing.expectEqual(-1, value);
+}
+
+test "the kernel gives at least the buffers that were asked for, each its own" {
+    const descriptor = try support.check(socket.create(ipv4));
+    defer support.closeDescriptor(descriptor);
+    // socket(7): the kernel doubles the value for its own bookkeeping, and has a minimum and a maximum.
+    try support.expectResult(0, socket.setOption(descriptor, .receive_buffer_bytes, 32 * 1024));
+    try support.expectResult(0, socket.setOption(descriptor, .send_buffer_bytes, 48 * 1024));
+    var value: i32 = 0;
+    try support.expectResult(0, socket.getOption(descriptor, .receive_buffer_bytes, &value));
+    try std.testing.expectEqual(64 * 1024, value);
+    try support.expectResult(0, socket.getOption(descriptor, .send_buffer_bytes, &value));
+    try std.testing.expectEqual(96 * 1024, value);
+}
+
+test "IPv6: a socket can be bound to IPv6 alone, or to both families" {
+    support.closeDescriptor(try support.bound(ipv6));
+    for ([_]i32{ 0, 1 }) |wanted| {
+        const descriptor = try support.check(socket.create(ipv6));
+        defer support.closeDescriptor(descriptor);
+        try support.expectResult(0, socket.setOption(descriptor, .ipv6_only, wanted));
+        var value: i32 = 12345;
+        try support.expectResult(0, socket.getOption(descriptor, .ipv6_only, &value));
+        try std.testing.expectEqual(wanted, value);
+        // The IPv4 loopback address in its IPv6 form, ::ffff:127.0.0.1.
+        var mapped: Address = .{ .family = ipv6, .port = 0, .scope = 0, .bytes = @splat(0) };
+        mapped.bytes[10..16].* = .{ 0xff, 0xff, 127, 0, 0, 1 };
+        const expected: i32 = if (wanted == 1) -Errno.invalid_argument else 0;
+        try support.expectResult(expected, socket.bind(descriptor, &mapped));
+    }
+}
+
+test "a closed number is refused by every call with EBADF" {
+    const number = try support.nextDescriptor();
+    var address = support.loopback(ipv4, 0);
+    var byte: [1]u8 = undefined;
+    var value: i32 = 0;
+    const parts = [_]socket.Part{partOf("a")};
+    const results = [_]i32{
+        socket.bind(number, &address),
+        socket.listen(number, 1),
+        socket.accept(number),
+        socket.connect(number, &address),
+        socket.takeError(number),
+        socket.receive(number, &byte, 1),
+        socket.send(number, &byte, 1),
+        socket.sendVectored(number, &parts, 1),
+        socket.shutdown(number, .both),
+        socket.setOption(number, .no_delay, 1),
+        socket.setOption(number, .linger_s, 1),
+        socket.getOption(number, .no_delay, &value),
+        socket.getOption(number, .linger_s, &value),
+        socket.localAddress(number, &address),
+        socket.peerAddress(number, &address),
+        socket.close(number),
+    };
+    for (results) |result| try support.expectResult(-Errno.bad_descriptor, result);
+}
+
+fn expectConversation(family: u32) !void {
+    const connection: Connection = try .open(family);
+    defer connection.close();
+    var buffer: [16]u8 = undefined;
+    try support.expectResult(-Errno.again, socket.receive(connection.peer, &buffer, buffer.len));
+    try support.expectResult(5, socket.send(connection.own, "hello", 5));
+    try support.untilReady(connection.peer, support.native_readable);
+    try support.expectResult(5, socket.receive(connection.peer, &buffer, buffer.len));
+    try std.testing.expectEqualStrings("hello", buffer[0..5]);
+    try support.expectResult(3, socket.send(connection.peer, "you", 3));
+    try support.untilReady(connection.own, support.native_readable);
+    try support.expectResult(2, socket.receive(connection.own, &buffer, 2));
+    try support.expectResult(1, socket.receive(connection.own, &buffer, 2));
+    try support.expectResult(0, socket.shutdown(connection.own, .write));
+    try support.untilReady(connection.peer, support.native_readable);
+    try support.expectResult(0, socket.receive(connection.peer, &buffer, buffer.len));
+}
+
+fn expectAddresses(family: u32) !void {
+    const connection: Connection = try .open(family);
+    defer connection.close();
+    var own_local: Address = undefined;
+    var own_peer: Address = undefined;
+    var peer_local: Address = undefined;
+    var peer_peer: Address = undefined;
+    try support.expectResult(0, socket.localAddress(connection.own, &own_local));
+    try support.expectResult(0, socket.peerAddress(connection.own, &own_peer));
+    try support.expectResult(0, socket.localAddress(connection.peer, &peer_local));
+    try support.expectResult(0, socket.peerAddress(connection.peer, &peer_peer));
+    try std.testing.expectEqual(own_local, peer_peer);
+    try std.testing.expectEqual(own_peer, peer_local);
+    try std.testing.expect(own_local.port != own_peer.port);
+    try std.testing.expectEqual(support.loopback(family, own_local.port), own_local);
+}
+
+fn partOf(text: []const u8) socket.Part {
+    return .{ .base = text.ptr, .length = text.len };
+}
+
+/// Counts SIGPIPE for as long as a test runs. Zig's start code ignores the signal, so that its default action would not show.
+const PipeSignalWatch = struct {
+    old: std.os.linux.Sigaction,
+
+    var count: u32 = 0;
+
+    fn start() PipeSignalWatch {
+        count = 0;
+        var watch: PipeSignalWatch = undefined;
+        const action: std.os.linux.Sigaction = .{
+            .handler = .{ .handler = countOne },
+            .mask = std.os.linux.sigemptyset(),
+            .flags = 0,
+        };
+        std.debug.assert(std.os.linux.sigaction(.PIPE, &action, &watch.old) == 0);
+        return watch;
+    }
+
+    fn stop(watch: *PipeSignalWatch) void {
+        std.debug.assert(std.os.linux.sigaction(.PIPE, &watch.old, null) == 0);
+    }
+
+    fn countOne(_: std.os.linux.SIG) callconv(.c) void {
+        count += 1;
+    }
+};
