@@ -19,6 +19,7 @@ export {
 export { Interest, Readiness } from "./core/interest.ts";
 export type { Operation, TaskBody } from "./core/operation.ts";
 export { park, promise, type Resumption } from "./core/park.ts";
+export { ready } from "./core/ready.ts";
 export { sleep, sleepUntil } from "./core/sleep.ts";
 export { cancel, join, spawn } from "./core/task-operations.ts";
 export type { Task, TaskOptions, TaskState } from "./core/task.ts";

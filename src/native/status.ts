@@ -1,5 +1,6 @@
 /** What the error numbers of Linux mean, and the errors that are made of them. */
 
+import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 import { SystemError } from "../core/errors.ts";
 import type { ErrorMeaning, SocketAddress } from "../core/system.ts";
@@ -7,7 +8,6 @@ import type { ErrorMeaning, SocketAddress } from "../core/system.ts";
 /** What the operations act on; every other number is just an error. accept(2) says which errors concern only the connection. */
 const MEANINGS: Readonly<Record<string, ErrorMeaning>> = {
   EAGAIN: "wouldBlock",
-  EINPROGRESS: "inProgress",
   EINTR: "inProgress",
   ECONNABORTED: "brokenConnection",
   EPROTO: "brokenConnection",
@@ -28,12 +28,14 @@ const MEANINGS: Readonly<Record<string, ErrorMeaning>> = {
 
 const SYSTEM_ERRORS = getSystemErrorMap();
 
-const MEANING_BY_RESULT: ReadonlyMap<number, ErrorMeaning> = new Map(
-  [...SYSTEM_ERRORS].flatMap(([result, [code]]) => {
+const MEANING_BY_RESULT: ReadonlyMap<number, ErrorMeaning> = new Map([
+  // The map of names leaves it out, because libuv never shows it.
+  [-constants.errno.EINPROGRESS, "inProgress"],
+  ...[...SYSTEM_ERRORS].flatMap(([result, [code]]) => {
     const meaning = MEANINGS[code];
     return meaning === undefined ? [] : [[result, meaning] as const];
   }),
-);
+]);
 
 /** What a negated error number means to an operation. */
 export function meaningOf(result: number): ErrorMeaning {

@@ -41,7 +41,7 @@ export class Reactor implements Driver, Disposable {
   constructor() {
     const { queue, ring } = this.channel.memory;
     this.queue = new NativeQueue(queue, ring);
-    this.sources = new Registrator(this.queue);
+    this.sources = new Registrator(this.queue, this);
     const result = this.queue.open();
     if (result < 0) throw errorOf(result, "epoll_create1");
   }

@@ -46,9 +46,11 @@ function main({ memory, libraryPath }: ReactorThreadData): void {
 function pollOnce(channel: ReadyChannel, queue: NativeQueue): void {
   const result = queue.poll(remainingNs(channel, queue));
   if (result === PollResult.INTERRUPTED) return;
-  const mayKeepBaton = result > 0 && !channel.isWanted;
+  // A bell that is not answered yet means that events come faster than the executor wakes up.
+  const keepsBaton = result > 0 && !channel.isWanted && !channel.isBellRinging;
   if (result === 0 && !channel.isWanted && remainingNs(channel, queue) > 0) return;
-  if (!mayKeepBaton) channel.pass(Holder.REACTOR, Holder.EXECUTOR);
+  // The bell after the baton: an executor that answered the last one meanwhile would not know that it has the baton.
+  if (!keepsBaton) channel.pass(Holder.REACTOR, Holder.EXECUTOR);
   if (result < 0 && result !== PollResult.RING_FULL) tell({ kind: "pollFailed", result });
   if (channel.takeBell()) tell(BELL);
 }

@@ -35,10 +35,13 @@ export class ReadyChannel {
   private readonly ring: Int32Array;
   private readonly control: Int32Array;
   private readonly deadline: Float64Array;
+  /** The position of the oldest event, on the consumer's side. */
+  private head: number;
 
   constructor(readonly memory: ChannelMemory) {
     this.ring = new Int32Array(memory.ring);
     this.control = new Int32Array(memory.control);
+    this.head = this.ring[RingWord.HEAD]!;
     this.deadline = new Float64Array(memory.control, DEADLINE_OFFSET_BYTES, 1);
   }
 
@@ -50,25 +53,23 @@ export class ReadyChannel {
   }
 
   get hasEvents(): boolean {
-    return Atomics.load(this.ring, RingWord.TAIL) !== this.ring[RingWord.HEAD];
+    return Atomics.load(this.ring, RingWord.TAIL) !== this.head;
   }
 
   /** Takes the events that are there at the beginning, in order; returns how many. An event is gone before its handler runs. */
   drain(handler: (slot: number, generation: number, readiness: number) => void): number {
     const { ring } = this;
     const tail = Atomics.load(ring, RingWord.TAIL);
-    let head = ring[RingWord.HEAD]!;
     let count = 0;
-    while (head !== tail) {
-      const entry = RingWord.FIRST_ENTRY + (head & (RING_ENTRIES - 1)) * RingWord.PER_ENTRY;
-      const slot = ring[entry]!;
-      const generation = ring[entry + 1]!;
-      const readiness = ring[entry + 2]!;
-      head = (head + 1) | 0;
-      Atomics.store(ring, RingWord.HEAD, head);
-      handler(slot, generation, readiness);
+    // A handler may itself drain, and so get ahead of us.
+    while (((tail - this.head) | 0) > 0) {
+      const entry = RingWord.FIRST_ENTRY + (this.head & (RING_ENTRIES - 1)) * RingWord.PER_ENTRY;
+      this.head = (this.head + 1) | 0;
       count++;
+      handler(ring[entry]!, ring[entry + 1]!, ring[entry + 2]!);
     }
+    // Only now may the producer use their places again. A handler that throws leaves that to the next drain.
+    Atomics.store(ring, RingWord.HEAD, this.head);
     return count;
   }
 
@@ -114,6 +115,11 @@ export class ReadyChannel {
       if (current !== holder) return current;
       Atomics.wait(this.control, ControlWord.BATON, holder);
     }
+  }
+
+  /** Whether a bell is under way that the executor has not answered. */
+  get isBellRinging(): boolean {
+    return Atomics.load(this.control, ControlWord.BELL) === 1;
   }
 
   /** Returns true if no bell is under way, and one must be rung. */

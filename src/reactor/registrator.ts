@@ -6,6 +6,7 @@
  * queue hands back: an event of an earlier owner, even one that was fetched together with the event that closed it, does not match.
  */
 
+import type { Driver } from "../core/driver.ts";
 import { invariant } from "../core/errors.ts";
 import { Interest, type Readiness } from "../core/interest.ts";
 import { Delivery, Source } from "../core/source.ts";
@@ -22,7 +23,11 @@ export class Registrator {
   private readonly generations: number[] = [];
   private readonly freeSlots: number[] = [];
 
-  constructor(private readonly queue: NativeQueue) {}
+  constructor(
+    private readonly queue: NativeQueue,
+    /** Whose sources are registered here; no other can watch them. */
+    private readonly driver: Driver,
+  ) {}
 
   /** How many sources are registered. */
   get size(): number {
@@ -35,6 +40,7 @@ export class Registrator {
    */
   register(descriptor: number, interest: Interest, options: RegisterOptions = {}): Source {
     const source = new Source(descriptor, options.delivery ?? Delivery.EDGE, { label: `descriptor ${descriptor}` });
+    source.driver = this.driver;
     this.add(source, interest);
     return source;
   }
