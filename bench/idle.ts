@@ -5,7 +5,7 @@
 //
 // Memory. Each connection has had one message echoed before it falls idle, so whatever a server allocates for reading is
 // there. What counts is the resident set of the server's process after it has collected its garbage, less what that was
-// before the connections. Memory that the kernel keeps for the sockets belongs to no process and is not in it. The buffer
+// before the connections, when some others had come and gone. Memory that the kernel keeps for the sockets belongs to no process and is not in it. The buffer
 // of a connection is the user's choice on this package, so it is measured with a small one, as a server of many idle
 // connections would have it, and with the 64 KiB of the echo benchmark.
 //
@@ -44,11 +44,12 @@ interface Held extends Omit<Measured, "systemCalls"> {
   readonly pid: number;
 }
 
-const OURS = "run, buffers of 1 KiB";
+const OURS = "run, a buffer when needed";
 const PEER = "bun-listen";
 const EMPTY = "(an empty program)";
 const CONTENDERS: readonly Contender[] = [
-  { name: OURS, arguments: ["run.ts", "--buffer-bytes", "1024"] },
+  { name: OURS, arguments: ["run-pooled.ts"] },
+  { name: "run, buffers of 1 KiB", arguments: ["run.ts", "--buffer-bytes", "1024"] },
   { name: "run, buffers of 64 KiB", arguments: ["run.ts"] },
   { name: PEER, arguments: ["bun-listen.ts"] },
   { name: "node-net", arguments: ["node-net.ts"] },
@@ -56,6 +57,8 @@ const CONTENDERS: readonly Contender[] = [
 ];
 /** An engine thread without work ends after 10 s. */
 const ENGINE_SETTLES_MS = 12_000;
+
+const WARM_UP_CONNECTIONS = 500;
 
 const given = parseArguments({ connections: "number", seconds: "number", only: "words", quick: "flag" });
 const connections = given.connections ?? (given.quick === true ? 1000 : 10_000);
@@ -92,15 +95,21 @@ async function hold(
 ): Promise<Held> {
   const command = [process.execPath, `${import.meta.dirname}/servers/${program}`, "--port", "0", ...rest];
   const server = resources.use(await ServerProcess.start({ command, environment: { BUN_GC_TIMER_DISABLE: "1" } }));
+  const connected = name === EMPTY ? 0 : connections;
+  if (connected > 0) await warmUp(server);
   await server.collectGarbage();
   const bytesBefore = residentBytes(server.pid);
 
-  const connected = name === EMPTY ? 0 : connections;
   if (connected > 0) resources.use(await IdleConnections.open(server.port, connected));
   await server.collectGarbage();
   const bytesAfter = residentBytes(server.pid);
   const bytesPerConnection = connected === 0 ? undefined : (bytesAfter - bytesBefore) / connected;
   return { server: name, pid: server.pid, connections: connected, bytesBefore, bytesAfter, bytesPerConnection };
+}
+
+/** Connections that come and go, so that what is loaded, compiled and started at the first ones is there before they count. */
+async function warmUp(server: ServerProcess): Promise<void> {
+  await using _ = await IdleConnections.open(server.port, WARM_UP_CONNECTIONS);
 }
 
 /** Counted page by page when it is read; the sums of /proc/PID/status lag behind by some pages a thread (proc(5)). */

@@ -11,7 +11,7 @@ function* echo(connection: TcpStream) {
     for (;;) {
       const length = yield* connection.read(buffer);
       if (length === 0) break;
-      yield* connection.write(buffer.subarray(0, length));
+      yield* connection.write(buffer, 0, length);
     }
   } finally {
     connection.close();

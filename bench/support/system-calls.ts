@@ -1,10 +1,11 @@
 // Counts the system calls of a process that is running, by strace.
 
+import { existsSync, readFileSync } from "node:fs";
 import { endWithThisProcess } from "./children.ts";
 import { LineReader } from "./line-reader.ts";
 
 /**
- * How many calls the threads of a process start within the time; undefined when strace is not installed or must not
+ * How many calls the threads of a process that run JavaScript start within the time; undefined when strace is not installed or must not
  * trace here.
  */
 export async function countSystemCalls(pid: number, seconds: number): Promise<number | undefined> {
@@ -21,11 +22,22 @@ export async function countSystemCalls(pid: number, seconds: number): Promise<nu
   const calls = new Map<string, number>();
   for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
     const call = /^(\d+) +(?!<\.\.\.|---|\+\+\+)/.exec(line);
-    if (call?.[1] !== undefined) calls.set(call[1], (calls.get(call[1]) ?? 0) + 1);
+    if (call?.[1] !== undefined && runsJavaScript(pid, call[1])) calls.set(call[1], (calls.get(call[1]) ?? 0) + 1);
   }
   await strace.exited;
   return attached?.includes("attached") === true ? totalOf(calls) : undefined;
 }
+
+/**
+ * The threads that run JavaScript: the main thread and Workers. The engine's helpers (garbage collection, compilation) wake up to end
+ * themselves when they have had no work for a while, and again after strace has interrupted that wait.
+ */
+function runsJavaScript(pid: number, thread: string): boolean {
+  const path = `/proc/${pid}/task/${thread}/comm`;
+  return existsSync(path) && JAVASCRIPT_THREADS.includes(readFileSync(path, "utf8").trim());
+}
+
+const JAVASCRIPT_THREADS = ["bun", "Worker"];
 
 /** The first call of each thread is the one that it was waiting in when strace came. (`strace -c` would count it.) */
 function totalOf(calls: ReadonlyMap<string, number>): number {
