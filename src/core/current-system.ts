@@ -3,7 +3,7 @@
 import { UnsupportedError } from "./errors.ts";
 import type { Operation } from "./operation.ts";
 import { ParkOperation } from "./park.ts";
-import { ParkRequest } from "./request.ts";
+import { AskRequest } from "./request.ts";
 import type { System } from "./system.ts";
 
 /**
@@ -19,16 +19,10 @@ export function hostRuns(): Operation<boolean> {
   return new ParkOperation("hostRuns", HOST_RUNS);
 }
 
-const CURRENT_SYSTEM = new ParkRequest((suspension) => {
-  const { system } = suspension.scheduler.driver;
-  if (system === undefined) {
-    throw new UnsupportedError(`${suspension.task.name} needs the network, but its executor's driver has no system`);
-  }
-  suspension.resume(system);
-  return null;
-}, "the system");
+const CURRENT_SYSTEM = new AskRequest(({ scheduler, task }) => {
+  const { system } = scheduler.driver;
+  if (system !== undefined) return system;
+  throw new UnsupportedError(`${task.name} needs the network, but its executor's driver has no system`);
+});
 
-const HOST_RUNS = new ParkRequest((suspension) => {
-  suspension.resume(!suspension.scheduler.isBlocking);
-  return null;
-}, "the host");
+const HOST_RUNS = new AskRequest(({ scheduler }) => !scheduler.isBlocking);

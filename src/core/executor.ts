@@ -7,7 +7,7 @@
  */
 
 import type { Driver, DriverClient } from "./driver.ts";
-import { CancelledError, ClosedError, DeadlockError, UnsupportedError } from "./errors.ts";
+import { CancelledError, DeadlockError, UnsupportedError } from "./errors.ts";
 import { openBody, type TaskBody } from "./operation.ts";
 import { ReadyQueue } from "./ready-queue.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -68,7 +68,7 @@ export class Executor implements Scheduler, DriverClient {
       });
       const abort = (): void => scope.cancel(signal?.reason);
       const main = this.start(scope, body, options, "run");
-      scope.setMain(main as Task<unknown>);
+      scope.setMain(main.task);
       this.scopes.add(scope);
       signal?.addEventListener("abort", abort, { once: true });
     });
@@ -81,9 +81,10 @@ export class Executor implements Scheduler, DriverClient {
    *   nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
    */
   blockOn<T>(body: TaskBody<T>, options: TaskOptions = {}): T {
+    this.refuseNesting();
     const scope = new Scope(doNothing);
     const main = this.start(scope, body, options, "blockOn");
-    scope.setMain(main as Task<unknown>);
+    scope.setMain(main.task);
     this.block(scope);
     return takeOutcome(scope, main);
   }
@@ -98,6 +99,7 @@ export class Executor implements Scheduler, DriverClient {
    * @throws the error of a task that failed while no other was joining it, as `blockOn` does
    */
   blockOnAll(): void {
+    this.refuseNesting();
     if (!this.looseTasks.isEmpty) this.block(this.looseTasks);
     if (this.looseTasks.hasFailed) throw this.looseTasks.takeError();
   }
@@ -113,7 +115,11 @@ export class Executor implements Scheduler, DriverClient {
 
   /** Part of `Scheduler`: tasks start others with the operation `spawn`. */
   startChild<T>(parent: Task<unknown>, body: TaskBody<T>, options: TaskOptions): Task<T> {
-    return this.start(parent.scope, body, options, "spawn");
+    const { scope } = parent;
+    const child = this.start(scope, body, options, "spawn");
+    child.begin();
+    if (scope.isClosing) child.cancel(scope.reason);
+    return child;
   }
 
   /** Part of `Scheduler`. A source that nobody waits for is not registered, so the table is only as long as the highest descriptor. */
@@ -196,11 +202,6 @@ export class Executor implements Scheduler, DriverClient {
   }
 
   private block(scope: Scope): void {
-    if (this.isTurning) {
-      throw new UnsupportedError(
-        "a task cannot block on others of its own executor: use yield* join(task), or the function blockOn",
-      );
-    }
     this.isTurning = true;
     this.isBlockingNow = true;
     try {
@@ -210,6 +211,13 @@ export class Executor implements Scheduler, DriverClient {
       this.isTurning = false;
       if (!this.readyTasks.isEmpty) this.scheduleTurnSoon();
     }
+  }
+
+  private refuseNesting(): void {
+    if (!this.isTurning) return;
+    throw new UnsupportedError(
+      "a task cannot block on others of its own executor: use yield* join(task), or the function blockOn",
+    );
   }
 
   /** One round of a blocked thread: it waits in the driver only if no task is ready. */
@@ -226,19 +234,20 @@ export class Executor implements Scheduler, DriverClient {
 
   /** Cancels the tasks, so that they clean up, and lets the error come out of the scope. */
   private breakDeadlock(scope: Scope): void {
+    const wasClosing = scope.isClosing;
     const waits = [...scope.tasks()].map((task) => `${task.name} waits for ${task.waitsFor}`);
     const error = new DeadlockError(`every task waits, and nothing is armed that could wake one: ${waits.join("; ")}`);
-    if (scope.isClosing) throw error;
     scope.fail(error);
+    // They do not end even so: nothing is left but to say what happened.
+    if (wasClosing) throw scope.takeError();
   }
 
   private start<T>(scope: Scope, body: TaskBody<T>, options: TaskOptions, caller: string): Task<T> {
-    if (scope.isClosing) throw new ClosedError("no task can be spawned any more: the run is being cancelled");
     const iterator = openBody(body, caller);
     const name = options.name ?? (typeof body === "function" ? body.name : "");
     const task = new Task<T>(this.nextTaskId++, name, iterator, scope, this);
-    scope.add(task as Task<unknown>);
-    this.enqueue(task as Task<unknown>);
+    scope.add(task.task);
+    this.enqueue(task.task);
     return task;
   }
 
@@ -255,7 +264,7 @@ export class Executor implements Scheduler, DriverClient {
 function takeOutcome<T>(scope: Scope, main: Task<T>): T {
   if (scope.hasFailed) throw scope.takeError();
   if (main.state === "cancelled") throw main.cancelledError();
-  return main.outcome as T;
+  return main.value;
 }
 
 function doNothing(): void {

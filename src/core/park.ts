@@ -46,7 +46,7 @@ export function promiseRequest<T>(awaited: PromiseLike<T>): ParkRequest {
 export class ParkOperation<T> extends LeafOperation<T> {
   constructor(
     private readonly callName: string,
-    private readonly request: ParkRequest,
+    private readonly request: SuspendRequest,
   ) {
     super();
   }

@@ -1,6 +1,7 @@
 /**
  * The requests that a task yields at a suspend point. There are three, and a new feature is an operation over these, not a fourth:
- * interest in a source, a deadline, and `park` for all that JavaScript itself resumes (joins, channels, promises).
+ * interest in a source, a deadline, and `park` for all that JavaScript itself resumes (joins, channels, promises). Besides, a task
+ * can ask its executor for something that it has at once, which is no suspend point.
  *
  * One rule holds for all: *arming a request returns its undo*. Cancellation, timeouts and races follow from it: whoever ends a
  * wait early calls the undo, and the request will not resume the task any more.
@@ -32,6 +33,11 @@ export interface Suspension {
 /** What a task yields. The private mark makes the type nominal: an operation is no request, so a forgotten `*` does not compile. */
 export abstract class SuspendRequest {
   declare private readonly mark: never;
+
+  /** Whether a cancelled task ends here. Not where a task only hands over what it has: nobody would clean that up. */
+  get isSuspendPoint(): boolean {
+    return true;
+  }
 
   /** Words for what is waited for, such as `readable 7`: for messages. */
   abstract describe(): string;
@@ -165,5 +171,25 @@ export class ParkRequest extends SuspendRequest {
 
   arm(suspension: Suspension): Undo | null {
     return this.armed(suspension);
+  }
+}
+
+/** Asks the executor for something that it has at once. */
+export class AskRequest extends SuspendRequest {
+  constructor(private readonly answer: (suspension: Suspension) => unknown) {
+    super();
+  }
+
+  override get isSuspendPoint(): boolean {
+    return false;
+  }
+
+  describe(): string {
+    return "its executor";
+  }
+
+  arm(suspension: Suspension): null {
+    suspension.resume(this.answer(suspension));
+    return null;
   }
 }

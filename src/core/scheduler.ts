@@ -19,6 +19,6 @@ export interface Scheduler {
   foreignSource(descriptor: number): Source;
   /** Puts a task at the end of the ready queue. */
   enqueue(task: Task<unknown>): void;
-  /** Starts a child of `parent`: it runs after those that are ready now. */
+  /** Starts a child of `parent`, which runs after those that are ready now. */
   startChild<T>(parent: Task<unknown>, body: TaskBody<T>, options: TaskOptions): Task<T>;
 }

@@ -12,6 +12,7 @@ export class Scope {
   private youngest: Task<unknown> | null = null;
   private readonly errors: unknown[] = [];
   private isEnding = false;
+  private reasonToEnd: unknown = undefined;
 
   constructor(
     /** Called each time the last task has ended. */
@@ -22,9 +23,14 @@ export class Scope {
     return this.youngest === null;
   }
 
-  /** Whether the tasks are being cancelled, so that no more may come. */
+  /** Whether the tasks are being cancelled, those included that are still spawned. */
   get isClosing(): boolean {
     return this.isEnding;
+  }
+
+  /** What the tasks are cancelled for. */
+  get reason(): unknown {
+    return this.reasonToEnd;
   }
 
   get hasFailed(): boolean {
@@ -72,6 +78,7 @@ export class Scope {
   /** Cancels all tasks, the youngest first. */
   cancel(reason: unknown): void {
     this.isEnding = true;
+    this.reasonToEnd = reason;
     for (let task = this.youngest; task !== null; task = task.older) task.cancel(reason);
   }
 

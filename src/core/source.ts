@@ -96,6 +96,8 @@ export class Source {
   close(): void {
     if (this.isClosedNow) return;
     this.isClosedNow = true;
+    // A task that was about to go on must wait again, which ends with an error, and not try: the number may be another's by then.
+    this.readiness = 0;
     this.driver?.release(this);
     if (this.hasReader || this.hasWriter)
       this.fail(new ClosedError(`${this.owner.label} was closed while a task waited for it`));

@@ -1,10 +1,11 @@
 /** A task: one running generator, its name and state, what it waits for, and how it ended. */
 
 import { refillBudget, spendBudget } from "./budget.ts";
-import { CancelledError, describeValue, invariant, InvalidYieldError } from "./errors.ts";
+import { CancelledError, ClosedError, combineErrors, describeValue, invariant, InvalidYieldError } from "./errors.ts";
 import { SuspendRequest, type Suspension, type Undo } from "./request.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Scope } from "./scope.ts";
+import { Unwinding } from "./unwinding.ts";
 
 export interface TaskOptions {
   /** What messages call the task; by default the name of its generator function. */
@@ -34,13 +35,13 @@ export class Task<T> implements Suspension {
   private undo: Undo | null = null;
   private isArming = false;
   private cancellation: Cancellation | null = null;
-  private joiners: Suspension[] | null = null;
+  private joiners: Joiner[] | null = null;
 
   constructor(
     /** Counts from 1 for each executor. */
     readonly id: number,
     private readonly givenName: string,
-    private readonly iterator: Iterator<SuspendRequest, T, unknown>,
+    private iterator: Iterator<SuspendRequest, unknown, unknown>,
     readonly scope: Scope,
     readonly scheduler: Scheduler,
   ) {}
@@ -70,16 +71,25 @@ export class Task<T> implements Suspension {
 
   /**
    * Asks the task to end. It ends at its suspend point, or at its next one: `finally` blocks run, and may suspend in their turn;
-   * `catch` does not see it. A task that has not begun never does. Of several cancels the first counts; one of a task that has
-   * ended does nothing.
+   * `catch` does not see it. A task that another has spawned and that has not begun runs to its first suspend point; any other that has
+   * not begun never does. Of several cancels the first counts; one of a task that has ended does nothing.
    * @param reason what whoever joins the task is told
    */
   cancel(reason?: unknown): void {
     if (this.hasEnded || this.cancellation !== null) return;
-    this.cancellation = { reason, isDelivered: false };
-    if (this.stateNow !== "suspended") return;
-    this.undo?.undo();
+    this.cancellation = { reason, isDelivered: false, undoErrors: [] };
+    if (this.stateNow !== "suspended" || this.isArming) return;
+    this.takeBack();
     this.goOn(Direction.RETURN, undefined);
+  }
+
+  /**
+   * The task was started by another, which may have handed over what must be cleaned up: so it runs to its first suspend
+   * point even if it is cancelled before (trio has the same rule).
+   */
+  begin(): void {
+    invariant(this.direction === Direction.START, `${this.name} has begun already`);
+    this.direction = Direction.NEXT;
   }
 
   /** Runs the task up to its next suspend point, or to its end. Called by the executor. */
@@ -88,15 +98,15 @@ export class Task<T> implements Suspension {
     refillBudget();
     do {
       this.stateNow = "running";
-      let result: IteratorResult<SuspendRequest, T>;
+      let result: IteratorResult<SuspendRequest, unknown>;
       try {
         result = this.proceed();
       } catch (error) {
-        this.end("failed", error);
+        this.endWithError(error);
         return;
       }
       if (result.done === true) {
-        this.end(this.cancellation?.isDelivered === true ? "cancelled" : "completed", result.value);
+        this.endWithValue(result.value);
         return;
       }
       this.suspend(result.value);
@@ -120,10 +130,10 @@ export class Task<T> implements Suspension {
     else this.goOn(Direction.THROW, error);
   }
 
-  /** Tells the joiner how the task ended, now or when it does. */
-  addJoiner(joiner: Suspension): Undo | null {
+  /** Tells the joiner when the task has ended; at once if it has. */
+  addJoiner(joiner: Joiner): Undo | null {
     if (this.hasEnded) {
-      this.tell(joiner);
+      joiner.joined(this.task);
       return null;
     }
     this.joiners ??= [];
@@ -131,9 +141,15 @@ export class Task<T> implements Suspension {
     return { undo: () => this.removeJoiner(joiner) };
   }
 
-  /** What the task returned or failed with; for whoever started it. */
-  get outcome(): unknown {
-    invariant(this.hasEnded, `${this.name} has no outcome while it is ${this.stateNow}`);
+  /** What the completed task returned; for whoever started it or joins it. */
+  get value(): T {
+    invariant(this.stateNow === "completed", `${this.name} has no value while it is ${this.stateNow}`);
+    return this.answer as T;
+  }
+
+  /** What the failed task threw; for whoever started it or joins it. */
+  get error(): unknown {
+    invariant(this.stateNow === "failed", `${this.name} has no error while it is ${this.stateNow}`);
     return this.answer;
   }
 
@@ -142,7 +158,7 @@ export class Task<T> implements Suspension {
     return new CancelledError(this.name, this.cancellation?.reason);
   }
 
-  private proceed(): IteratorResult<SuspendRequest, T> {
+  private proceed(): IteratorResult<SuspendRequest, unknown> {
     const { answer } = this;
     this.answer = undefined;
     switch (this.direction) {
@@ -152,25 +168,37 @@ export class Task<T> implements Suspension {
         if (this.iterator.throw === undefined) throw answer;
         return this.iterator.throw(answer);
       case Direction.START:
-        return this.cancellation === null ? this.iterator.next() : this.deliverCancellation();
+        return this.cancellation === null ? this.iterator.next() : this.deliver(this.cancellation);
       case Direction.RETURN:
-        return this.deliverCancellation();
+        return this.deliver(this.cancellation!);
     }
   }
 
-  /**
-   * `return()` runs the `finally` blocks, which `catch` cannot prevent. It is sent once: a second one would skip what is left of
-   * a `finally` that has suspended. From here on the task cleans up, and its suspend points are its own.
-   */
-  private deliverCancellation(): IteratorResult<SuspendRequest, T> {
-    this.cancellation!.isDelivered = true;
-    const ended: IteratorReturnResult<T> = { done: true, value: undefined as T };
-    return this.iterator.return === undefined ? ended : this.iterator.return();
+  /** From here on the task cleans up, and its suspend points are its own. */
+  private deliver(cancellation: Cancellation): IteratorResult<SuspendRequest, unknown> {
+    cancellation.isDelivered = true;
+    const unwinding = new Unwinding(this.iterator);
+    this.iterator = unwinding;
+    return unwinding.return();
+  }
+
+  /** What an undo throws does not keep the task from cleaning up; it comes out at the end. */
+  private takeBack(): void {
+    try {
+      this.undo?.undo();
+    } catch (error) {
+      this.cancellation!.undoErrors.push(error);
+    }
+  }
+
+  /** Whether the task was cancelled and its generator does not know yet. */
+  private get isCancelRequested(): boolean {
+    return this.cancellation !== null && !this.cancellation.isDelivered;
   }
 
   private suspend(request: SuspendRequest): void {
     if (!(request instanceof SuspendRequest)) return this.prepare(Direction.THROW, this.invalidYield(request));
-    if (this.cancellation?.isDelivered === false) return this.prepare(Direction.RETURN, undefined);
+    if (this.isCancelRequested && request.isSuspendPoint) return this.prepare(Direction.RETURN, undefined);
     this.stateNow = "suspended";
     this.request = request;
     this.isArming = true;
@@ -180,6 +208,11 @@ export class Task<T> implements Suspension {
       this.prepare(Direction.THROW, error);
     }
     this.isArming = false;
+    if (this.stateNow === "suspended" && this.isCancelRequested) {
+      // It was cancelled while it armed.
+      this.takeBack();
+      this.prepare(Direction.RETURN, undefined);
+    }
   }
 
   /** A task whose request was answered at once does not wait for its turn again, within its budget. */
@@ -187,7 +220,7 @@ export class Task<T> implements Suspension {
     if (this.stateNow !== "running") return false;
     if (spendBudget()) return true;
     this.stateNow = "ready";
-    this.scheduler.enqueue(this as Task<unknown>);
+    this.scheduler.enqueue(this.task);
     return false;
   }
 
@@ -204,7 +237,23 @@ export class Task<T> implements Suspension {
     invariant(this.stateNow === "suspended", `${this.name} is resumed while it is ${this.stateNow}`);
     this.prepare(direction, answer);
     this.stateNow = "ready";
-    this.scheduler.enqueue(this as Task<unknown>);
+    this.scheduler.enqueue(this.task);
+  }
+
+  private endWithValue(value: unknown): void {
+    const { cancellation } = this;
+    if (cancellation === null || !cancellation.isDelivered) this.end("completed", value);
+    else if (cancellation.undoErrors.length === 0) this.end("cancelled", undefined);
+    else
+      this.end("failed", combineErrors(cancellation.undoErrors, `${this.name} could not take back what it waited for`));
+  }
+
+  private endWithError(error: unknown): void {
+    const { cancellation } = this;
+    // That what it used was closed under a task that is being cancelled is part of the cancellation.
+    if (error instanceof ClosedError && this.isCancelRequested) return this.end("cancelled", undefined);
+    const errors = [...(cancellation?.undoErrors ?? []), error];
+    this.end("failed", combineErrors(errors, `${this.name} failed more than once`));
   }
 
   private end(state: TaskState, outcome: unknown): void {
@@ -212,17 +261,12 @@ export class Task<T> implements Suspension {
     this.answer = outcome;
     const { joiners } = this;
     this.joiners = null;
-    if (state === "failed" && joiners === null) this.scope.taskFailed(this as Task<unknown>, outcome);
-    if (joiners !== null) for (const joiner of joiners) this.tell(joiner);
-    this.scope.remove(this as Task<unknown>);
+    if (state === "failed" && joiners === null) this.scope.taskFailed(this.task, outcome);
+    if (joiners !== null) for (const joiner of joiners) joiner.joined(this.task);
+    this.scope.remove(this.task);
   }
 
-  private tell(joiner: Suspension): void {
-    if (this.stateNow === "completed") joiner.resume(this.answer);
-    else joiner.fail(this.stateNow === "failed" ? this.answer : this.cancelledError());
-  }
-
-  private removeJoiner(joiner: Suspension): void {
+  private removeJoiner(joiner: Joiner): void {
     const left = this.joiners!.filter((other) => other !== joiner);
     this.joiners = left.length === 0 ? null : left;
   }
@@ -235,10 +279,17 @@ export class Task<T> implements Suspension {
   }
 }
 
+/** Who waits for the end of a task, and so takes care of its error. */
+export interface Joiner {
+  joined(task: Task<unknown>): void;
+}
+
 interface Cancellation {
   readonly reason: unknown;
-  /** Whether `return()` was sent. */
+  /** Whether the generator was told. */
   isDelivered: boolean;
+  /** What the undo of the wait that was ended threw. */
+  readonly undoErrors: unknown[];
 }
 
 /** How the next step goes on. */

@@ -49,7 +49,12 @@ export class Timers {
 
   /** Ends every wait with an error. */
   failAll(error: unknown): void {
-    for (const request of this.heap.splice(0)) request.fail(error);
+    // One at a time: the end of one wait may take back another.
+    while (this.heap.length > 0) {
+      const request = this.heap[0]!;
+      this.remove(request);
+      request.fail(error);
+    }
   }
 
   private siftUp(request: DeadlineRequest, from: number): void {

@@ -30,7 +30,17 @@ export function* resolveHost(system: System, host: string, deadline?: DeadlineRe
   });
   const requests = [promiseRequest(lookup), ...(deadline === undefined ? [] : [deadline])];
   const answered = yield* firstOf(requests);
-  return answered === 0 ? alternateFamilies(places) : [];
+  if (answered !== 0) return [];
+  if (places.length === 0) throw notFound(host);
+  return alternateFamilies(places);
+}
+
+function notFound(host: string): Error {
+  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}: the name has no address`), {
+    code: "ENOTFOUND",
+    syscall: "getaddrinfo",
+    hostname: host,
+  });
 }
 
 /** `localhost` has the same addresses everywhere (RFC 6761, section 6.3). */

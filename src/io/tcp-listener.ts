@@ -50,7 +50,7 @@ export function* listen(options: ListenOptions): Operation<TcpListener> {
 export class TcpListener implements Disposable, Named {
   private readonly source: Source;
   private readonly wait: InterestRequest;
-  private isShort = false;
+  private hasWarned = false;
 
   /** For `listen`. */
   constructor(
@@ -108,24 +108,27 @@ export class TcpListener implements Disposable, Named {
     this.refuseClosed();
     while (this.source.mayRead) {
       const result = this.system.accept(this.descriptor);
-      if (result >= 0) {
-        this.isShort = false;
-        return new TcpStream(this.system, result);
-      }
+      if (result >= 0) return new TcpStream(this.system, result);
       const meaning = this.system.meaningOf(result);
-      if (meaning === "wouldBlock") this.source.clearReadable();
+      if (meaning === "wouldBlock") this.backlogIsEmpty();
       else if (meaning === "exhausted") return this.waitForDescriptors(result);
       else if (meaning !== "brokenConnection") throw this.system.errorOf(result, "accept", this.address);
     }
     return this.wait;
   }
 
+  /** A shortage is over only now: until then a descriptor may become free now and then, and each would bring a warning. */
+  private backlogIsEmpty(): void {
+    this.source.clearReadable();
+    this.hasWarned = false;
+  }
+
   private waitForDescriptors(result: number): SuspendRequest {
-    if (!this.isShort) {
+    if (!this.hasWarned) {
       const { message } = this.system.errorOf(result, "accept", this.address);
       this.system.warn(`${message}. Connections wait until others are closed; raise the limit with ulimit -n`);
     }
-    this.isShort = true;
+    this.hasWarned = true;
     return DeadlineRequest.after(SHORTAGE_PAUSE_NS);
   }
 

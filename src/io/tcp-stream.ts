@@ -36,6 +36,9 @@ export class TcpStream implements Disposable, Named {
   private hasShutDown = false;
   private readWait: InterestRequest | null = null;
   private writeWait: InterestRequest | null = null;
+  /** The operations that have begun and have not ended; while they wait, while they are about to go on, and in between. */
+  private reading: StreamOperation<unknown> | null = null;
+  private writing: StreamOperation<unknown> | null = null;
   private knownPeer: SocketAddress | null = null;
 
   /** For `accept` and `connect`. */
@@ -79,6 +82,7 @@ export class TcpStream implements Disposable, Named {
    * @throws UnexpectedEndError if the peer ends first, with the number of bytes that came; and what `read` throws
    */
   *readExactly(buffer: Uint8Array): Operation<void> {
+    assertBytes("readExactly: buffer", buffer);
     let receivedBytes = 0;
     while (receivedBytes < buffer.byteLength) {
       const bytes = yield* new ReadOperation(this, buffer, receivedBytes);
@@ -210,7 +214,7 @@ export class TcpStream implements Disposable, Named {
   /** For operations: refuses a read that cannot begin. */
   beginRead(): void {
     this.refuseClosed("read");
-    if (this.source.hasReader) throw this.source.busyError(Interest.READABLE);
+    if (this.reading !== null) throw this.source.busyError(Interest.READABLE);
   }
 
   /** For operations: refuses a write that cannot begin. */
@@ -218,7 +222,17 @@ export class TcpStream implements Disposable, Named {
     this.refuseClosed("write");
     if (this.hasShutDown)
       throw new ClosedError(`${this.label}: write after shutdown(), which says that nothing more will be sent`);
-    if (this.source.hasWriter) throw this.source.busyError(Interest.WRITABLE);
+    if (this.writing !== null) throw this.source.busyError(Interest.WRITABLE);
+  }
+
+  /** For operations: keeps others from reading until the operation has ended (null). */
+  holdRead(operation: StreamOperation<unknown> | null): void {
+    this.reading = operation;
+  }
+
+  /** For operations: keeps others from writing until the operation has ended (null). */
+  holdWrite(operation: StreamOperation<unknown> | null): void {
+    this.writing = operation;
   }
 
   get mayRead(): boolean {
@@ -284,10 +298,14 @@ export function showAddress({ host, port }: Pick<SocketAddress, "host" | "port">
 
 type Step<T> = IteratorResult<SuspendRequest, T>;
 
-/** The common part of a connection's leaf operations: used once, begun once, then tried until done. */
+/**
+ * The common part of a connection's leaf operations: used once, begun once, then tried until done. One that has to wait holds its
+ * direction of the stream until it ends, also while it is about to go on, so that no other slips in between.
+ */
 abstract class StreamOperation<T> implements Operation<T>, Iterator<SuspendRequest, T, unknown> {
   private isUsed = false;
   private hasBegun = false;
+  private isHolding = false;
 
   protected abstract readonly operationName: string;
 
@@ -297,7 +315,10 @@ abstract class StreamOperation<T> implements Operation<T>, Iterator<SuspendReque
   /** Tries once more. */
   protected abstract attempt(): Step<T>;
 
-  [Symbol.iterator](): this {
+  /** Holds the direction of the stream (this), or lets it go (null). */
+  protected abstract hold(operation: this | null): void;
+
+  [Symbol.iterator](): Iterator<SuspendRequest, T, unknown> {
     if (this.isUsed) throw new OperationReusedError(this.operationName);
     this.isUsed = true;
     return this;
@@ -305,35 +326,87 @@ abstract class StreamOperation<T> implements Operation<T>, Iterator<SuspendReque
 
   next(): Step<T> {
     if (!this.hasBegun) {
-      this.hasBegun = true;
       this.begin();
+      this.hasBegun = true;
     }
-    return spendBudget() ? this.attempt() : { done: false, value: YIELD_REQUEST };
+    const step = spendBudget() ? this.attemptOrLetGo() : YIELDED;
+    if (step.done !== true && !this.isHolding) {
+      this.isHolding = true;
+      this.hold(this);
+    } else if (step.done === true) this.letGo();
+    return step;
   }
 
   throw(error: unknown): Step<T> {
+    this.letGo();
     throw error;
+  }
+
+  /** The task was cancelled. */
+  return(): Step<T> {
+    this.letGo();
+    return { done: true, value: undefined as T };
+  }
+
+  private attemptOrLetGo(): Step<T> {
+    try {
+      return this.attempt();
+    } catch (error) {
+      this.letGo();
+      throw error;
+    }
+  }
+
+  private letGo(): void {
+    if (!this.isHolding) return;
+    this.isHolding = false;
+    this.hold(null);
   }
 }
 
-class ReadOperation extends StreamOperation<number> {
+/** The operations that read. */
+abstract class ReadingOperation<T> extends StreamOperation<T> {
+  constructor(protected readonly stream: TcpStream) {
+    super();
+  }
+
+  protected override begin(): void {
+    this.stream.beginRead();
+  }
+
+  protected override hold(operation: this | null): void {
+    this.stream.holdRead(operation);
+  }
+}
+
+/** The operations that write. */
+abstract class WritingOperation extends StreamOperation<void> {
+  constructor(protected readonly stream: TcpStream) {
+    super();
+  }
+
+  protected override begin(): void {
+    this.stream.beginWrite();
+  }
+
+  protected override hold(operation: this | null): void {
+    this.stream.holdWrite(operation);
+  }
+}
+
+class ReadOperation extends ReadingOperation<number> {
   constructor(
-    private readonly stream: TcpStream,
+    stream: TcpStream,
     private readonly buffer: Uint8Array,
     private readonly offset: number,
   ) {
-    super();
-    if (!(buffer instanceof Uint8Array))
-      throw new TypeError(`read: buffer must be a Uint8Array, but is ${describeValue(buffer)}`);
+    super(stream);
+    assertBytes("read: buffer", buffer);
     if (buffer.byteLength === 0) throw new RangeError("read: buffer is empty, so nothing could be read into it");
   }
 
   protected override get operationName(): string {
     return "read";
-  }
-
-  protected override begin(): void {
-    this.stream.beginRead();
   }
 
   protected override attempt(): Step<number> {
@@ -342,17 +415,9 @@ class ReadOperation extends StreamOperation<number> {
   }
 }
 
-class ReadableOperation extends StreamOperation<void> {
-  constructor(private readonly stream: TcpStream) {
-    super();
-  }
-
+class ReadableOperation extends ReadingOperation<void> {
   protected override get operationName(): string {
     return "readable";
-  }
-
-  protected override begin(): void {
-    this.stream.beginRead();
   }
 
   protected override attempt(): Step<void> {
@@ -360,23 +425,19 @@ class ReadableOperation extends StreamOperation<void> {
   }
 }
 
-class WriteOperation extends StreamOperation<void> {
+class WriteOperation extends WritingOperation {
   constructor(
-    private readonly stream: TcpStream,
+    stream: TcpStream,
     private readonly bytes: Uint8Array,
     private start: number,
     private readonly end: number,
   ) {
-    super();
+    super(stream);
     if (start !== 0 || end !== bytes.byteLength) assertRange(bytes, start, end);
   }
 
   protected override get operationName(): string {
     return "write";
-  }
-
-  protected override begin(): void {
-    this.stream.beginWrite();
   }
 
   protected override attempt(): Step<void> {
@@ -389,24 +450,20 @@ class WriteOperation extends StreamOperation<void> {
   }
 }
 
-class WriteAllOperation extends StreamOperation<void> {
+class WriteAllOperation extends WritingOperation {
   private first = 0;
   private offset = 0;
 
   constructor(
-    private readonly stream: TcpStream,
+    stream: TcpStream,
     private readonly parts: readonly Uint8Array[],
   ) {
-    super();
+    super(stream);
     this.skipFullySent();
   }
 
   protected override get operationName(): string {
     return "writeAll";
-  }
-
-  protected override begin(): void {
-    this.stream.beginWrite();
   }
 
   protected override attempt(): Step<void> {
@@ -427,7 +484,13 @@ class WriteAllOperation extends StreamOperation<void> {
   }
 }
 
+const YIELDED: IteratorYieldResult<SuspendRequest> = { done: false, value: YIELD_REQUEST };
 const DONE: Step<void> = { done: true, value: undefined };
+
+function assertBytes(name: string, value: unknown): asserts value is Uint8Array {
+  if (!(value instanceof Uint8Array))
+    throw new TypeError(`${name} must be a Uint8Array, but is ${describeValue(value)}`);
+}
 
 function assertRange(bytes: Uint8Array, start: number, end: number): void {
   assertInteger("write: end", end, 0, bytes.byteLength);

@@ -65,10 +65,16 @@ function parseIPv6(text: string): Uint8Array {
   return bytes;
 }
 
+/** As RFC 5952 recommends, which writes an IPv4-mapped address (section 5) with the IPv4 part in its own form. */
 function formatIPv6(bytes: Uint8Array): string {
+  if (isMappedIPv4(bytes)) return `::ffff:${bytes.subarray(12).join(".")}`;
   const groups: string[] = [];
   for (let index = 0; index < 16; index += 2) groups.push(((bytes[index]! << 8) | bytes[index + 1]!).toString(16));
   return canonicalIPv6(groups.join(":"));
+}
+
+function isMappedIPv4(bytes: Uint8Array): boolean {
+  return bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
 /** The compressed form in groups of hexadecimal digits: the URL parser of the WHATWG knows all spellings. */

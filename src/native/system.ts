@@ -38,7 +38,7 @@ function makeSystem(): System {
     timedOut: -constants.errno.ETIMEDOUT,
     parseAddress,
     warn: (message) => process.emitWarning(message, "BunReactorWarning"),
-    resolve: async (name) => (await lookup(name, { all: true, verbatim: true })).map(({ address }) => address),
+    resolve: resolveName,
 
     createSocket: (family) => functions.socket_create(family === "IPv4" ? 4 : 6),
     bind: (descriptor, address) => functions.socket_bind(descriptor, memory.write(address)),
@@ -65,6 +65,17 @@ function makeSystem(): System {
     localAddress: (descriptor) => readAddress(functions.socket_local_address, "getsockname", descriptor),
     peerAddress: (descriptor) => readAddress(functions.socket_peer_address, "getpeername", descriptor),
   };
+}
+
+/** Node.js names the host in the message as well, and so does this. */
+async function resolveName(name: string): Promise<readonly string[]> {
+  try {
+    const found = await lookup(name, { all: true, verbatim: true });
+    return found.map(({ address }) => address);
+  } catch (error) {
+    if (error instanceof Error && !error.message.includes(name)) error.message += ` ${name}`;
+    throw error;
+  }
 }
 
 /**

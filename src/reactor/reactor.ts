@@ -81,7 +81,7 @@ export class Reactor implements Driver, Disposable {
   }
 
   release(source: Source): void {
-    if (this.ending === null) this.sources.deregister(source);
+    if (this.ending === null) this.sources.release(source);
   }
 
   poll(timeoutNs: number): number {

@@ -7,7 +7,7 @@
  */
 
 import type { Driver } from "../core/driver.ts";
-import { invariant } from "../core/errors.ts";
+import { ClosedError, invariant } from "../core/errors.ts";
 import { Interest, type Readiness } from "../core/interest.ts";
 import { Delivery, Source } from "../core/source.ts";
 import type { NativeQueue } from "../native/queue.ts";
@@ -54,8 +54,18 @@ export class Registrator {
     source.armed = interest;
   }
 
-  /** Removes a source; it reports no more. Must be called before the descriptor is closed. Does nothing if the source is not registered. */
+  /**
+   * Removes a source; it reports no more, and a task that waits for it gets a `ClosedError`. Must be called before the descriptor is
+   * closed. Does nothing if the source is not registered.
+   */
   deregister(source: Source): void {
+    this.release(source);
+    if (!source.hasReader && !source.hasWriter) return;
+    source.fail(new ClosedError(`descriptor ${source.descriptor} was deregistered while a task waited for it`));
+  }
+
+  /** Removes a source whose waiters are taken care of. */
+  release(source: Source): void {
     if (source.slot === NO_SLOT) return;
     // The descriptor may be closed already, which has removed it: there is nothing to do about that here.
     this.queue.deregister(source.descriptor);
@@ -72,7 +82,7 @@ export class Registrator {
   /** Watches a one-shot source for what is still wanted; if that is nothing, lets go of it. */
   disarm(source: Source): void {
     if (source.delivery !== Delivery.ONE_SHOT || source.slot === NO_SLOT) return;
-    if (source.wanted === 0) this.deregister(source);
+    if (source.wanted === 0) this.release(source);
     else if (source.wanted !== source.armed) this.rearm(source, source.wanted);
   }
 

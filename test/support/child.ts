@@ -1,0 +1,48 @@
+/** Runs a Bun script in a process of its own: for tests of what ends a process, or must not disturb this one. */
+
+import { fileURLToPath } from "node:url";
+
+export interface ChildResult {
+  readonly exitCode: number | null;
+  /** The signal that ended the process, if one did. */
+  readonly signal: Bun.Subprocess["signalCode"];
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Whether the process had to be ended because it was still there after the limit. */
+  readonly wasKilled: boolean;
+}
+
+export interface ChildOptions {
+  /** Variables to add to the environment; undefined takes one out. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** How long the process may take; only a process that hangs meets it. */
+  readonly limitMs?: number;
+}
+
+/**
+ * Runs the source text of a module. It stands in this project's root as far as its imports go: `./src/index.ts` is the package.
+ */
+export async function runScript(source: string, options: ChildOptions = {}): Promise<ChildResult> {
+  const { environment = {}, limitMs = 20_000 } = options;
+  const child = Bun.spawn({
+    cmd: [process.execPath, "--eval", source],
+    cwd: ROOT,
+    env: { ...process.env, ...environment },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: limitMs,
+    killSignal: "SIGKILL",
+  });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  await child.exited;
+  return {
+    exitCode: child.exitCode,
+    signal: child.signalCode,
+    stdout,
+    stderr,
+    wasKilled: child.signalCode === "SIGKILL",
+  };
+}
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));

@@ -1,0 +1,133 @@
+/** Descriptors for tests: pipes, eventfds and socket pairs, made by libc, and reads and writes on them that never block. */
+
+import { dlopen } from "bun:ffi";
+import { closeSync, readSync, writeSync } from "node:fs";
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  pipe2: { args: ["ptr", "i32"], returns: "i32" },
+  eventfd: { args: ["u32", "i32"], returns: "i32" },
+  socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
+  dup2: { args: ["i32", "i32"], returns: "i32" },
+});
+
+/** Descriptors that are closed at the end of a block, unless the test has closed them before. */
+abstract class Descriptors implements Disposable {
+  private readonly open = new Set<number>();
+
+  /** Closes one of them; a second time does nothing, because somebody else may have the number by then. */
+  close(descriptor: number): void {
+    if (this.open.delete(descriptor)) closeSync(descriptor);
+  }
+
+  [Symbol.dispose](): void {
+    for (const descriptor of this.open) this.close(descriptor);
+  }
+
+  protected own(descriptor: number): number {
+    this.open.add(descriptor);
+    return descriptor;
+  }
+}
+
+/** The two ends of a pipe. */
+export class Pipe extends Descriptors {
+  readonly readEnd: number;
+  readonly writeEnd: number;
+
+  constructor() {
+    super();
+    const [readEnd, writeEnd] = twoDescriptors((pair) => libc.pipe2(pair, NON_BLOCKING | CLOSE_ON_EXEC));
+    this.readEnd = this.own(readEnd);
+    this.writeEnd = this.own(writeEnd);
+  }
+}
+
+/** Two connected stream sockets. */
+export class SocketPair extends Descriptors {
+  readonly left: number;
+  readonly right: number;
+
+  constructor() {
+    super();
+    const kind = STREAM | NON_BLOCKING | CLOSE_ON_EXEC;
+    const [left, right] = twoDescriptors((pair) => libc.socketpair(UNIX, kind, 0, pair));
+    this.left = this.own(left);
+    this.right = this.own(right);
+  }
+}
+
+/** A counter in the kernel: readable while it is above zero, writable while it can be added to. */
+export class EventCounter extends Descriptors {
+  readonly descriptor: number;
+
+  constructor(initial = 0) {
+    super();
+    const descriptor = libc.eventfd(initial, NON_BLOCKING | CLOSE_ON_EXEC);
+    if (descriptor < 0) throw new Error("eventfd failed: is the limit of open descriptors reached?");
+    this.descriptor = this.own(descriptor);
+  }
+
+  /** Adds one, which makes it readable. */
+  signal(): void {
+    this.add(1n);
+  }
+
+  /** As high as it goes: it can be read, and not be written to. */
+  fill(): void {
+    this.add(2n ** 64n - 2n);
+  }
+
+  /** Takes the count, which makes it unreadable. */
+  take(): bigint {
+    const count = new BigUint64Array(1);
+    readSync(this.descriptor, count);
+    return count[0]!;
+  }
+
+  private add(count: bigint): void {
+    writeSync(this.descriptor, new BigUint64Array([count]));
+  }
+}
+
+/** Writes until the descriptor takes no more; returns how many bytes it took. */
+export function writeUntilFull(descriptor: number): number {
+  const chunk = new Uint8Array(65_536);
+  return repeatUntilWouldBlock(() => writeSync(descriptor, chunk));
+}
+
+/** Reads until nothing is left; returns how many bytes there were. */
+export function readUntilEmpty(descriptor: number): number {
+  const chunk = new Uint8Array(65_536);
+  return repeatUntilWouldBlock(() => readSync(descriptor, chunk));
+}
+
+/** Makes `number` another number for what `descriptor` is; what `number` was is closed. */
+export function duplicateTo(descriptor: number, number: number): void {
+  if (libc.dup2(descriptor, number) < 0) throw new Error(`dup2(${descriptor}, ${number}) failed`);
+}
+
+function repeatUntilWouldBlock(transfer: () => number): number {
+  let total = 0;
+  for (;;) {
+    try {
+      const count = transfer();
+      if (count === 0) return total;
+      total += count;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EAGAIN") return total;
+      throw error;
+    }
+  }
+}
+
+function twoDescriptors(make: (pair: Int32Array) => number): [number, number] {
+  const pair = new Int32Array(2);
+  if (make(pair) < 0) throw new Error("no descriptors: is the limit of open ones reached?");
+  return [pair[0]!, pair[1]!];
+}
+
+/** The constants of Linux on x86-64 and arm64. */
+const NON_BLOCKING = 0o4000;
+const CLOSE_ON_EXEC = 0o2000000;
+const UNIX = 1;
+const STREAM = 1;

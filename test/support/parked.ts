@@ -1,0 +1,40 @@
+/** Whether a reactor thread is parked, seen from within its process without knowing anything of the package. */
+
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Calls back once a reactor thread of this process waits in the event queue. Each look is a turn of the host's event loop. */
+export function whenParked(then: () => void): void {
+  if (reactorThreads().some(waitsInEventQueue)) then();
+  else setImmediate(whenParked, then);
+}
+
+/** How many Workers' threads the process has, the calling one not counted. */
+export function countReactorThreads(): number {
+  return reactorThreads().length;
+}
+
+/** Bun gives each Worker's thread this name. */
+const THREAD_NAME = "Worker";
+
+/** The numbers of the system calls that wait for an event queue (epoll_pwait, epoll_pwait2). */
+const WAITING_CALLS: readonly string[] = process.arch === "arm64" ? ["22", "441"] : ["281", "441"];
+
+/** Of a thread that ends meanwhile nothing can be read any more. */
+function readOfThread(thread: string, file: string): string {
+  try {
+    return readFileSync(`/proc/self/task/${thread}/${file}`, "utf8");
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code!)) return "";
+    throw error;
+  }
+}
+
+function reactorThreads(): string[] {
+  const self = readFileSync("/proc/thread-self/stat", "utf8").split(" ")[0];
+  const others = readdirSync("/proc/self/task").filter((thread) => thread !== self);
+  return others.filter((thread) => readOfThread(thread, "comm").trim() === THREAD_NAME);
+}
+
+function waitsInEventQueue(thread: string): boolean {
+  return WAITING_CALLS.includes(readOfThread(thread, "syscall").split(" ")[0]!);
+}

@@ -1,0 +1,56 @@
+/** Reactors for tests: opened for one test and gone after it, and a look inside. */
+
+import { Executor } from "../../src/core/executor.ts";
+import type { TaskBody } from "../../src/core/operation.ts";
+import type { NativeQueue } from "../../src/native/queue.ts";
+import type { Linger } from "../../src/reactor/linger.ts";
+import { Holder, type ReadyChannel } from "../../src/reactor/ready-channel.ts";
+import { Reactor } from "../../src/reactor/reactor.ts";
+import { duplicateTo, EventCounter } from "./libc.ts";
+import { hostTurn } from "./virtual-driver.ts";
+
+/** A reactor with an executor on it, which is closed, thread included, at the end of an `await using` block. */
+export class TestReactor implements AsyncDisposable {
+  readonly reactor = new Reactor();
+  readonly executor = new Executor(this.reactor);
+
+  run<T>(body: TaskBody<T>): Promise<T> {
+    return this.executor.run(body);
+  }
+
+  /** Settles when the reactor's thread polls, which it does only while the executor is parked. */
+  untilParked(): Promise<void> {
+    return untilParked(this.reactor);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.reactor.close();
+    await this.reactor.closed;
+  }
+}
+
+/** Settles when the thread of a reactor has the baton. Each look is a turn of the host's loop. */
+export async function untilParked(reactor: Reactor): Promise<void> {
+  while (internalsOf(reactor).channel.holder !== Holder.REACTOR) await hostTurn();
+}
+
+interface ReactorInternals {
+  readonly channel: ReadyChannel;
+  readonly queue: NativeQueue;
+  readonly linger: Linger;
+}
+
+/** What a reactor keeps to itself. */
+export function internalsOf(reactor: Reactor): ReactorInternals {
+  return reactor as unknown as ReactorInternals;
+}
+
+/** Makes every further poll of the reactor fail with `EINVAL`: the number of its epoll descriptor is an eventfd's now. */
+export function breakEventQueue(reactor: Reactor): void {
+  const [epollDescriptor] = new Int32Array(internalsOf(reactor).channel.memory.queue);
+  using impostor = new EventCounter();
+  duplicateTo(impostor.descriptor, epollDescriptor!);
+}
+
+/** A number that no descriptor has; the kernel gives out the lowest ones. */
+export const NO_DESCRIPTOR = 1_000_000_007;
