@@ -1,6 +1,6 @@
 /** The entry points: `run` beside the host's event loop, `blockOn` instead of it. They put an executor on a reactor. */
 
-import { assertMilliseconds } from "./core/errors.ts";
+import { assertTime } from "./core/errors.ts";
 import { Executor, type RunOptions as ExecutorRunOptions } from "./core/executor.ts";
 import type { TaskBody } from "./core/operation.ts";
 import type { TaskOptions } from "./core/task.ts";
@@ -26,7 +26,7 @@ export interface RunOptions extends ExecutorRunOptions {
  */
 export async function run<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
   const { lingerUs = DEFAULT_LINGER_US } = options;
-  assertMilliseconds("run: lingerUs", lingerUs);
+  assertTime("run: lingerUs", lingerUs, "microseconds");
   const runtime = threadRuntime();
   runtime.addLinger(lingerUs);
   try {

@@ -96,9 +96,9 @@ export class SystemError extends Error {
   /** The call that failed, such as `connect`. */
   readonly syscall: string;
   /** The address that the call was about, if it was about one. */
-  readonly address?: string;
+  declare readonly address?: string;
   /** The port that the call was about, if it was about one. */
-  readonly port?: number;
+  declare readonly port?: number;
 
   constructor(facts: SystemErrorFacts) {
     super(`${facts.syscall} ${facts.code}${describePlace(facts)}: ${facts.description}`);
@@ -140,10 +140,10 @@ export function assertInteger(name: string, value: unknown, minimum: number, max
   throw new RangeError(`${name} must be an integer from ${minimum} to ${maximum}, but is ${describeValue(value)}`);
 }
 
-/** The error for a duration or a deadline that is no usable number of milliseconds. */
-export function assertMilliseconds(name: string, value: unknown): asserts value is number {
+/** The error for a time that is no number, or below zero. The unit is for the message. */
+export function assertTime(name: string, value: unknown, unit = "milliseconds"): asserts value is number {
   if (typeof value === "number" && value >= 0) return;
-  throw new RangeError(`${name} must be a number of milliseconds, 0 or more, but is ${describeValue(value)}`);
+  throw new RangeError(`${name} must be a number of ${unit}, 0 or more, but is ${describeValue(value)}`);
 }
 
 /** Shows a value in an error message, in a few words. */

@@ -1,6 +1,6 @@
 /** Waiting for time to pass. */
 
-import { assertMilliseconds } from "./errors.ts";
+import { assertTime } from "./errors.ts";
 import { LeafOperation, type Operation } from "./operation.ts";
 import { DeadlineRequest, type SuspendRequest } from "./request.ts";
 
@@ -10,7 +10,7 @@ import { DeadlineRequest, type SuspendRequest } from "./request.ts";
  * @throws RangeError if the duration is negative or no number
  */
 export function sleep(durationMs: number): Operation<void> {
-  assertMilliseconds("sleep: durationMs", durationMs);
+  assertTime("sleep: durationMs", durationMs);
   return new DeadlineOperation("sleep", DeadlineRequest.after(durationMs * NS_PER_MS));
 }
 
@@ -20,7 +20,7 @@ export function sleep(durationMs: number): Operation<void> {
  * @throws RangeError if the deadline is negative or no number
  */
 export function sleepUntil(deadlineMs: number): Operation<void> {
-  assertMilliseconds("sleepUntil: deadlineMs", deadlineMs);
+  assertTime("sleepUntil: deadlineMs", deadlineMs);
   return new DeadlineOperation("sleepUntil", DeadlineRequest.at(deadlineMs * NS_PER_MS));
 }
 

@@ -9,7 +9,7 @@
  */
 
 import { currentSystem } from "../core/current-system.ts";
-import { assertInteger, assertMilliseconds } from "../core/errors.ts";
+import { assertInteger, assertTime } from "../core/errors.ts";
 import { firstOf } from "../core/first-of.ts";
 import { Interest } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
@@ -36,7 +36,7 @@ export interface ConnectOptions {
 export function* connect(options: ConnectOptions): Operation<TcpStream> {
   const { port, host = "localhost", timeoutMs } = options;
   assertInteger("connect: port", port, 1, 65_535);
-  if (timeoutMs !== undefined) assertMilliseconds("connect: timeoutMs", timeoutMs);
+  if (timeoutMs !== undefined) assertTime("connect: timeoutMs", timeoutMs);
   const system = yield* currentSystem();
   const deadline = DeadlineRequest.after(timeoutMs === undefined ? Infinity : timeoutMs * NS_PER_MS);
   const places = yield* resolveHost(system, host, deadline);

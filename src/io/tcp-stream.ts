@@ -9,7 +9,7 @@
 import { spendBudget } from "../core/budget.ts";
 import {
   assertInteger,
-  assertMilliseconds,
+  assertTime,
   ClosedError,
   describeValue,
   OperationReusedError,
@@ -504,7 +504,7 @@ function toBytes(data: Uint8Array | string): Uint8Array {
 }
 
 function toWholeSeconds(name: string, durationMs: number): number {
-  assertMilliseconds(name, durationMs);
+  assertTime(name, durationMs);
   const seconds = Math.ceil(durationMs / 1000);
   assertInteger(`${name} / 1000`, seconds, 1, LONGEST_KEEP_ALIVE_S);
   return seconds;

@@ -1,7 +1,6 @@
 /** Internet addresses in the library's form (`Address` in `zig/src/socket.zig`) and in text. */
 
 import { isIP } from "node:net";
-import { invariant } from "../core/errors.ts";
 import type { SocketAddress } from "../core/system.ts";
 import { ADDRESS_BYTES } from "./library.ts";
 
@@ -49,41 +48,54 @@ function parseIPv4(text: string): number[] {
   return text.split(".").map(Number);
 }
 
+/** Of a text that is an IPv6 address: eight groups of hexadecimal digits, the longest run of zeros maybe left out, the end maybe as IPv4. */
 function parseIPv6(text: string): Uint8Array {
-  const groups = canonicalIPv6(text);
-  const [head = "", tail] = groups.split("::");
-  const first = head === "" ? [] : head.split(":");
-  const last = tail === undefined || tail === "" ? [] : tail.split(":");
-  const bytes = new Uint8Array(16);
-  const writeAt = (group: string, index: number): void => {
-    const value = Number.parseInt(group, 16);
-    bytes[2 * index] = value >> 8;
-    bytes[2 * index + 1] = value & 0xff;
-  };
-  for (const [index, group] of first.entries()) writeAt(group, index);
-  for (const [index, group] of last.entries()) writeAt(group, 8 - last.length + index);
+  const [head = "", tail = ""] = text.split("::");
+  const first = parseGroups(head);
+  const last = parseGroups(tail);
+  const bytes = new Uint8Array(IPV6_BYTES);
+  bytes.set(first, 0);
+  bytes.set(last, IPV6_BYTES - last.length);
   return bytes;
+}
+
+function parseGroups(text: string): number[] {
+  if (text === "") return [];
+  return text.split(":").flatMap((group) => {
+    if (group.includes(".")) return parseIPv4(group);
+    const value = Number.parseInt(group, 16);
+    return [value >> 8, value & 0xff];
+  });
 }
 
 /** As RFC 5952 recommends, which writes an IPv4-mapped address (section 5) with the IPv4 part in its own form. */
 function formatIPv6(bytes: Uint8Array): string {
   if (isMappedIPv4(bytes)) return `::ffff:${bytes.subarray(12).join(".")}`;
   const groups: string[] = [];
-  for (let index = 0; index < 16; index += 2) groups.push(((bytes[index]! << 8) | bytes[index + 1]!).toString(16));
-  return canonicalIPv6(groups.join(":"));
+  for (let index = 0; index < IPV6_BYTES; index += 2) {
+    groups.push(((bytes[index]! << 8) | bytes[index + 1]!).toString(16));
+  }
+  return compress(groups);
 }
 
 function isMappedIPv4(bytes: Uint8Array): boolean {
   return bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
-/** The compressed form in groups of hexadecimal digits: the URL parser of the WHATWG knows all spellings. */
-function canonicalIPv6(text: string): string {
-  const { hostname } = new URL(`http://[${text}]`);
-  invariant(hostname.startsWith("["), `${text} is no IPv6 address`);
-  return hostname.slice(1, -1);
+/** Leaves out the first of the longest runs of two or more zeros (RFC 5952, section 4.2). */
+function compress(groups: readonly string[]): string {
+  let start = 0;
+  let length = 1;
+  for (let from = 0; from < groups.length; from++) {
+    const found = groups.slice(from).findIndex((group) => group !== "0");
+    const run = found === -1 ? groups.length - from : found;
+    if (run > length) [start, length] = [from, run];
+  }
+  if (length === 1) return groups.join(":");
+  return `${groups.slice(0, start).join(":")}::${groups.slice(start + length).join(":")}`;
 }
 
+const IPV6_BYTES = 16;
 const FAMILY_IPV4 = 4;
 const FAMILY_IPV6 = 6;
 const FIRST_BYTE = 16;

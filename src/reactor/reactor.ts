@@ -108,7 +108,7 @@ export class Reactor implements Driver, Disposable {
   }
 
   park(deadlineNs: number, isWaiting: boolean): boolean {
-    this.thread?.keepProcessAlive(isWaiting);
+    if (this.ending === null) this.thread?.keepProcessAlive(isWaiting);
     if (!isWaiting) return true;
     if (this.ending !== null) {
       this.tellEnding();
@@ -165,6 +165,7 @@ export class Reactor implements Driver, Disposable {
     if (this.channel.holder === Holder.REACTOR) {
       if (timeoutNs <= 0) return;
       this.reclaimBaton();
+      if (this.channel.hasEvents) return;
     }
     const result = this.queue.poll(timeoutNs);
     if (result < 0 && result !== PollResult.INTERRUPTED) this.pollFailed(result);
@@ -224,7 +225,8 @@ export class Reactor implements Driver, Disposable {
 
   private stopThread(): void {
     if (this.thread === null) return;
-    this.thread.keepProcessAlive(false);
+    // It ends within a moment, and whoever waits for `closed` must live to see it.
+    this.thread.keepProcessAlive(true);
     const mayBePolling = this.channel.retire() === Holder.REACTOR;
     if (!mayBePolling) return;
     this.queue.wake();

@@ -83,7 +83,7 @@ export class Registrator {
   disarm(source: Source): void {
     if (source.delivery !== Delivery.ONE_SHOT || source.slot === NO_SLOT) return;
     if (source.wanted === 0) this.release(source);
-    else if (source.wanted !== source.armed) this.rearm(source, source.wanted);
+    else if (source.wanted !== source.armed) this.rearmForTheRest(source);
   }
 
   /** The source that a token stands for; null if its owner is gone. */
@@ -116,6 +116,16 @@ export class Registrator {
     }
     this.check(result);
     source.armed = interest;
+  }
+
+  /** Whoever still waits is told if the descriptor cannot be watched any more, mostly because its owner has closed it. */
+  private rearmForTheRest(source: Source): void {
+    try {
+      this.rearm(source, source.wanted);
+    } catch (error) {
+      this.release(source);
+      source.fail(error);
+    }
   }
 
   private modify(source: Source, interest: Interest): number {
