@@ -31,11 +31,6 @@ export async function run<T>(body: TaskBody<T>, options: RunOptions = {}): Promi
   runtime.addLinger(lingerUs);
   try {
     return await runtime.executor.run(body, options);
-  } catch (error) {
-    // Bun 1.4.5 ends a program for an unhandled rejection at the event loop's next turn; after a rejection that comes out
-    // of setImmediate there may be none, and the program would hang.
-    setImmediate(doNothing);
-    throw error;
   } finally {
     runtime.removeLinger(lingerUs);
   }
@@ -106,8 +101,4 @@ function threadRuntime(): Runtime {
   const runtime = new Runtime();
   host[RUNTIME] = runtime;
   return runtime;
-}
-
-function doNothing(): void {
-  // Only its turn matters.
 }

@@ -63,6 +63,7 @@ export class Executor implements Scheduler, DriverClient {
         try {
           resolve(takeOutcome(scope, main));
         } catch (error) {
+          this.letHostNotice();
           reject(error instanceof CancelledError && signal?.aborted === true ? signal.reason : error);
         }
       });
@@ -201,6 +202,14 @@ export class Executor implements Scheduler, DriverClient {
     this.driver.schedule(true);
   }
 
+  /**
+   * Bun 1.4.5 ends a program for an unhandled rejection at the next turn of its event loop, and after a turn of ours there may be
+   * none: the program would hang.
+   */
+  private letHostNotice(): void {
+    if (!this.isBlockingNow) this.scheduleTurnAfterHost();
+  }
+
   private block(scope: Scope): void {
     this.isTurning = true;
     this.isBlockingNow = true;
@@ -255,6 +264,7 @@ export class Executor implements Scheduler, DriverClient {
   private reportLooseError(): void {
     if (this.isBlockingNow || !this.looseTasks.hasFailed) return;
     const error = this.looseTasks.takeError();
+    this.letHostNotice();
     queueMicrotask(() => {
       throw error;
     });

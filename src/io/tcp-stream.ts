@@ -120,11 +120,12 @@ export class TcpStream implements Disposable, Named {
 
   /**
    * Says that this side will send no more; the peer reads to the end. Reading goes on.
-   * @throws SystemError `ENOTCONN` if the connection is gone; ClosedError after `close`
+   * @throws BusyError while a task is writing; SystemError `ENOTCONN` if the connection is gone; ClosedError after `close`
    */
   shutdown(): void {
     this.refuseClosed("shutdown");
     if (this.hasShutDown) return;
+    if (this.writing !== null) throw this.source.busyError(Interest.WRITABLE);
     this.hasShutDown = true;
     this.check(this.system.shutdown(this.descriptor, Half.WRITE), "shutdown");
   }

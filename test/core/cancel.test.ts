@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { CancelledError, UnhandledTaskError } from "../../src/core/errors.ts";
+import { CancelledError, ClosedError, UnhandledTaskError } from "../../src/core/errors.ts";
 import { Executor } from "../../src/core/executor.ts";
 import type { Operation, TaskBody } from "../../src/core/operation.ts";
 import { park, type Resumption } from "../../src/core/park.ts";
@@ -51,6 +51,21 @@ describe("cancelling a task", () => {
     );
     expect(task.state).toBe("cancelled");
     expect(log).toEqual([]);
+  });
+
+  test("counts a ClosedError of what was closed under it as part of the cancellation", async () => {
+    const state = await runVirtually(function* main() {
+      let resumption: Resumption<void> | undefined;
+      const reader = yield* spawn(function* reader() {
+        yield* park<void>((given) => void (resumption = given));
+      });
+      yield* yieldNow();
+      resumption!.fail(new ClosedError("the connection was closed"));
+      reader.cancel();
+      yield* cancel(reader);
+      return reader.state;
+    });
+    expect(state).toBe("cancelled");
   });
 
   test("that is a bare operation ends it too, begun or not", async () => {

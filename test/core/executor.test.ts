@@ -1,16 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import {
-  ClosedError,
   InvalidYieldError,
   OperationReusedError,
   UnhandledTaskError,
   UnsupportedError,
 } from "../../src/core/errors.ts";
 import { Executor } from "../../src/core/executor.ts";
+import { Interest, Readiness } from "../../src/core/interest.ts";
 import type { Operation, TaskBody } from "../../src/core/operation.ts";
 import { park, type Resumption } from "../../src/core/park.ts";
+import { ready } from "../../src/core/ready.ts";
 import type { SuspendRequest } from "../../src/core/request.ts";
 import { sleep, sleepUntil } from "../../src/core/sleep.ts";
+import { Delivery, Source } from "../../src/core/source.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import type { Task } from "../../src/core/task.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
@@ -962,6 +964,61 @@ describe("a task that never needs to wait", () => {
       isOver = true;
     });
     expect(count).toBeGreaterThan(0);
+  });
+});
+
+describe("a turn", () => {
+  test("ends by the driver's clock, long before its number of resumes is used up", async () => {
+    const driver = new VirtualDriver();
+    let hadHostItsTurn = false;
+    setImmediate(() => (hadHostItsTurn = true));
+    let steps = 0;
+    await settled(
+      driver,
+      new Executor(driver).run(function* slow() {
+        while (!hadHostItsTurn) {
+          driver.nowNs += 1e6;
+          steps++;
+          yield* yieldNow();
+        }
+      }),
+    );
+    expect(steps).toBeLessThan(1000);
+  });
+
+  test("ends by its number of resumes if the driver's clock stands still", async () => {
+    const driver = new VirtualDriver();
+    let hadHostItsTurn = false;
+    setImmediate(() => (hadHostItsTurn = true));
+    let steps = 0;
+    await settled(
+      driver,
+      new Executor(driver).run(function* quick() {
+        while (!hadHostItsTurn && steps < 1_000_000) {
+          steps++;
+          yield* yieldNow();
+        }
+      }),
+    );
+    expect(steps).toBeLessThan(1_000_000);
+  });
+
+  test("asks the driver for events between resumes, so that busy tasks do not keep others from theirs", async () => {
+    const driver = new VirtualDriver();
+    driver.declareReady(7, Readiness.READABLE);
+    const source = new Source(7, Delivery.EDGE, { label: "descriptor 7" });
+    let steps = 0;
+    await settled(
+      driver,
+      new Executor(driver).run(function* main() {
+        const reader = yield* spawn(() => ready(source, Interest.READABLE));
+        while (!reader.hasEnded && steps < 50_000) {
+          steps++;
+          yield* yieldNow();
+        }
+      }),
+    );
+    expect(steps).toBeLessThan(50_000);
   });
 });
 

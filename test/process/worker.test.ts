@@ -62,24 +62,6 @@ describe("a Worker that uses the package", () => {
     expect(await script.end()).toEqual({ exitCode: 0, signal: null, stderr: "" });
   });
 
-  test("leaves no descriptor open when it is terminated", async () => {
-    await using script = startMain(`
-      import { readdirSync } from "node:fs";
-      const count = () => readdirSync("/proc/self/fd").length;
-      const once = async () => {
-        const worker = start();
-        const port = await messageOf(worker);
-        await worker.terminate();
-        await noThreads();
-        return port;
-      };
-      await once();
-      const before = count();
-      for (let time = 0; time < 3; time++) console.log(isFree(await once()), count() - before);`);
-    for (let time = 0; time < 3; time++) expect(await script.line()).toBe("true 0");
-    expect(await script.end()).toMatchObject({ exitCode: 0, signal: null });
-  });
-
   test("can be terminated right after it was started, and when it has just come up", async () => {
     await using script = startMain(`
       for (let time = 0; time < 5; time++) {

@@ -18,7 +18,7 @@ import { runScript } from "../support/child.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { EventCounter } from "../support/libc.ts";
-import { breakEventQueue, TestReactor, untilParked } from "../support/reactors.ts";
+import { breakEventQueue, internalsOf, TestReactor, untilParked } from "../support/reactors.ts";
 
 const AN_HOUR_MS = 3_600_000;
 
@@ -71,6 +71,15 @@ describe("an event queue that fails", () => {
     expect(value).toBe("again");
     expect(sharedReactor()).not.toBe(broken);
     await broken.closed;
+  });
+
+  test("under the thread reaches tasks that wait for nothing but deadlines", async () => {
+    await using own = new TestReactor();
+    const running = own.run(() => sleep(AN_HOUR_MS));
+    await own.untilParked();
+    breakEventQueue(own.reactor);
+    internalsOf(own.reactor).queue.wake();
+    await rejectionOf(running, ReactorError);
   });
 
   test("while the executor polls itself tells the tasks too", async () => {
@@ -198,6 +207,31 @@ describe("run on the shared reactor", () => {
     );
     expect(error.message).toContain("lingerUs");
     expect(error.message).not.toContain("milliseconds");
+  });
+
+  test("leaves the host its turns, however long the linger", async () => {
+    const { exitCode, stdout, wasKilled } = await runScript(
+      `
+      import { run, sleep } from "./src/index.ts";
+      void run(() => sleep(3_600_000), { lingerUs: 1e12 });
+      const { reactor } = globalThis[Symbol.for("bun-reactor.runtime")];
+      let turns = 0;
+      function count() {
+        if (reactor.thread?.isUp && ++turns === 20) {
+          console.log("the host has had its turns");
+          process.exit(0);
+        }
+        setImmediate(count);
+      }
+      count();
+      `,
+      { limitMs: 4_000 },
+    );
+    expect({ exitCode, stdout, wasKilled }).toEqual({
+      exitCode: 0,
+      stdout: "the host has had its turns\n",
+      wasKilled: false,
+    });
   });
 
   test("has a blockOn beside it that refuses promises, which could not settle there", () => {

@@ -91,9 +91,9 @@ describe("the linger", () => {
     let nowNs = 1_000_000;
     for (let count = 0; count < 20; count++) {
       linger.becameIdle(nowNs);
-      linger.becameIdle(nowNs + 100_000);
-      linger.fellAsleep(nowNs + 139_000);
-      nowNs += 1_000_000;
+      linger.becameIdle(nowNs + 50_000);
+      linger.fellAsleep(nowNs + 100_000);
+      nowNs += 180_000;
       linger.sawEvent(nowNs);
     }
     expect(linger.isTrafficDense).toBe(false);

@@ -16,7 +16,7 @@ import { Reactor } from "../../src/reactor/reactor.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { EventCounter } from "../support/libc.ts";
-import { internalsOf, TestReactor } from "../support/reactors.ts";
+import { internalsOf, TestReactor, untilParked } from "../support/reactors.ts";
 import { hostTurn } from "../support/virtual-driver.ts";
 
 /** A wait that nothing in these tests outlasts. */
@@ -41,7 +41,7 @@ class Waiter implements DriverClient {
     for (;;) {
       const called = this.nextCall();
       if (!this.reactor.park(Infinity, true)) throw new Error("there was something to do already");
-      if (holderOf(this.reactor) === Holder.REACTOR) return;
+      if (holderOf(this.reactor) === Holder.REACTOR) return untilParked(this.reactor);
       await called;
     }
   }

@@ -7,6 +7,7 @@ import type { Linger } from "../../src/reactor/linger.ts";
 import { Holder, type ReadyChannel } from "../../src/reactor/ready-channel.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { duplicateTo, EventCounter } from "./libc.ts";
+import { whenParked } from "./parked.ts";
 import { hostTurn } from "./virtual-driver.ts";
 
 /** A reactor with an executor on it, which is closed, thread included, at the end of an `await using` block. */
@@ -29,9 +30,13 @@ export class TestReactor implements AsyncDisposable {
   }
 }
 
-/** Settles when the thread of a reactor has the baton. Each look is a turn of the host's loop. */
+/**
+ * Settles when the thread of a reactor has the baton and waits in the event queue, deadline and all. Each look is a turn of the host's
+ * loop.
+ */
 export async function untilParked(reactor: Reactor): Promise<void> {
   while (internalsOf(reactor).channel.holder !== Holder.REACTOR) await hostTurn();
+  await new Promise<void>(whenParked);
 }
 
 interface ReactorInternals {

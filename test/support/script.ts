@@ -1,6 +1,6 @@
 /** A program of its own: written to a temporary folder, run as a child process, listened to line by line. */
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -77,6 +77,16 @@ export class Script implements AsyncDisposable {
     }
   }
 
+  /** Reads lines up to the one that is `expected`; returns those before it. */
+  async linesBefore(expected: string): Promise<string[]> {
+    const lines: string[] = [];
+    for (;;) {
+      const line = await this.line();
+      if (line === expected) return lines;
+      lines.push(line);
+    }
+  }
+
   /** Writes to the program's standard input. */
   send(text: string): void {
     this.child.stdin.write(text);
@@ -87,9 +97,11 @@ export class Script implements AsyncDisposable {
     this.child.kill(signal);
   }
 
-  /** Replaces the program's file. */
+  /** Replaces the program's file, in one step: who watches it never sees half of it. */
   rewrite(source: string): void {
-    writeFileSync(this.path, source);
+    const next = `${this.path}.next`;
+    writeFileSync(next, source);
+    renameSync(next, this.path);
   }
 
   /** Waits for the program to end by itself. */
