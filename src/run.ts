@@ -4,13 +4,13 @@ import { assertTime } from "./core/errors.ts";
 import { Executor, type RunOptions as ExecutorRunOptions } from "./core/executor.ts";
 import type { TaskBody } from "./core/operation.ts";
 import type { TaskOptions } from "./core/task.ts";
-import { DEFAULT_LINGER_US } from "./reactor/linger.ts";
+import { DEFAULT_LINGER_US, LONGEST_LINGER_US } from "./reactor/linger.ts";
 import { Reactor } from "./reactor/reactor.ts";
 
 export interface RunOptions extends ExecutorRunOptions {
   /**
-   * How long to go on polling before the thread sleeps, at most, in microseconds, while that pays off; by default 50. 0 turns it off. Runs of
-   * one thread share a reactor: the longest of theirs counts.
+   * How long to go on polling before the thread sleeps, at most, in microseconds, while that pays off; by default 50, and 1,000 at the
+   * most. 0 turns it off. Runs of one thread share a reactor: the longest of theirs counts.
    */
   readonly lingerUs?: number | undefined;
 }
@@ -21,12 +21,12 @@ export interface RunOptions extends ExecutorRunOptions {
  * `AggregateError` if there are several); with the signal's reason if it was aborted, or a `CancelledError` if the task was
  * cancelled otherwise.
  *
- * Rejects with a `TypeError` if `body` is neither a generator function nor an operation, and with the reason if the native library cannot be
+ * Rejects with a `TypeError` if `body` is neither a generator function nor an operation, with a `RangeError` for a linger out of range, and with the reason if the native library cannot be
  * loaded.
  */
 export async function run<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
   const { lingerUs = DEFAULT_LINGER_US } = options;
-  assertTime("run: lingerUs", lingerUs, "microseconds");
+  assertTime("run: lingerUs", lingerUs, "microseconds", LONGEST_LINGER_US);
   const runtime = threadRuntime();
   runtime.addLinger(lingerUs);
   try {
@@ -51,12 +51,17 @@ export function blockOn<T>(body: TaskBody<T>, options: TaskOptions = {}): T {
  * Ends the reactor of this thread: its thread and its descriptors. Runs that are still going on end with a `ClosedError`. The next `run`
  * opens another. A program need not call it: a reactor on which nobody waits does not keep the process alive.
  */
-export async function shutdown(): Promise<void> {
+export function shutdown(): Promise<void> {
   const runtime = host[RUNTIME];
-  if (runtime === undefined) return;
-  delete host[RUNTIME];
-  await runtime.close();
+  if (runtime !== undefined) {
+    delete host[RUNTIME];
+    lastClosed = runtime.close();
+  }
+  return lastClosed;
 }
+
+/** Settles when the last reactor that `shutdown` ended is gone. */
+let lastClosed: Promise<void> = Promise.resolve();
 
 /** One executor on one reactor, for all runs of a thread. */
 class Runtime {

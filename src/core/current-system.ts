@@ -3,7 +3,7 @@
 import { UnsupportedError } from "./errors.ts";
 import type { Operation } from "./operation.ts";
 import { ParkOperation } from "./park.ts";
-import { AskRequest } from "./request.ts";
+import { AskRequest, type Suspension } from "./request.ts";
 import type { System } from "./system.ts";
 
 /**
@@ -19,10 +19,19 @@ export function hostRuns(): Operation<boolean> {
   return new ParkOperation("hostRuns", HOST_RUNS);
 }
 
-const CURRENT_SYSTEM = new AskRequest(({ scheduler, task }) => {
-  const { system } = scheduler.driver;
-  if (system !== undefined) return system;
-  throw new UnsupportedError(`${task.name} needs the network, but its executor's driver has no system`);
-});
+class SystemRequest extends AskRequest {
+  protected answer({ scheduler, task }: Suspension): System {
+    const { system } = scheduler.driver;
+    if (system !== undefined) return system;
+    throw new UnsupportedError(`${task.name} needs the network, but its executor's driver has no system`);
+  }
+}
 
-const HOST_RUNS = new AskRequest(({ scheduler }) => !scheduler.isBlocking);
+class HostRunsRequest extends AskRequest {
+  protected answer({ scheduler }: Suspension): boolean {
+    return !scheduler.isBlocking;
+  }
+}
+
+const CURRENT_SYSTEM = new SystemRequest();
+const HOST_RUNS = new HostRunsRequest();

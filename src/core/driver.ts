@@ -14,6 +14,12 @@ export interface Driver {
   /** The calls that the tasks of this driver's executor make to the world; absent if they can make none. */
   readonly system?: System | undefined;
 
+  /**
+   * By how much a deadline may be missed, in nanoseconds, while so many come that each waking fires several anyway; absent if
+   * waking costs nothing. A deadline that comes alone is kept as exactly as the driver can.
+   */
+  readonly timerSlackNs?: number | undefined;
+
   /** The time on the driver's clock, in nanoseconds; it never goes back. */
   now(): number;
 

@@ -140,10 +140,16 @@ export function assertInteger(name: string, value: unknown, minimum: number, max
   throw new RangeError(`${name} must be an integer from ${minimum} to ${maximum}, but is ${describeValue(value)}`);
 }
 
-/** The error for a time that is no number, or below zero. The unit is for the message. */
-export function assertTime(name: string, value: unknown, unit = "milliseconds"): asserts value is number {
-  if (typeof value === "number" && value >= 0) return;
-  throw new RangeError(`${name} must be a number of ${unit}, 0 or more, but is ${describeValue(value)}`);
+/** The error for a time that is no number, below zero or too long. The unit is for the message. */
+export function assertTime(
+  name: string,
+  value: unknown,
+  unit = "milliseconds",
+  maximum = Infinity,
+): asserts value is number {
+  if (typeof value === "number" && value >= 0 && value <= maximum) return;
+  const range = maximum === Infinity ? "0 or more" : `from 0 to ${maximum}`;
+  throw new RangeError(`${name} must be a number of ${unit}, ${range}, but is ${describeValue(value)}`);
 }
 
 /** Shows a value in an error message, in a few words. */

@@ -34,6 +34,8 @@ export class Executor implements Scheduler, DriverClient {
   private isTurnScheduled = false;
   private isBlockingNow = false;
   private isAbandoned = false;
+  /** Deadlines alone do not wake the thread before that. */
+  private restsUntilNs = 0;
   /** How many turns were scheduled ahead of the host's event loop since it last had its own. */
   private turnsAheadOfHost = 0;
 
@@ -162,10 +164,10 @@ export class Executor implements Scheduler, DriverClient {
     for (;;) {
       resumesLeft -= this.resumeReady();
       const nowNs = this.driver.now();
-      this.timers.expire(nowNs);
+      this.expireTimers(nowNs);
       if (this.interestCount > 0) this.driver.poll(0);
       if (nowNs >= endNs || resumesLeft <= 0) return this.scheduleTurnAfterHost();
-      if (this.readyTasks.isEmpty && this.driver.park(this.timers.nextDeadlineNs, this.isWaiting)) return;
+      if (this.readyTasks.isEmpty && this.driver.park(this.nextWakeNs, this.isWaiting)) return;
     }
   }
 
@@ -179,6 +181,15 @@ export class Executor implements Scheduler, DriverClient {
       count++;
     }
     return count;
+  }
+
+  /** After a waking that fired many, the next one waits for as many again: the slack is spent only where it spares wakings. */
+  private expireTimers(nowNs: number): void {
+    if (this.timers.expire(nowNs) >= DENSE_DEADLINES) this.restsUntilNs = nowNs + (this.driver.timerSlackNs ?? 0);
+  }
+
+  private get nextWakeNs(): number {
+    return Math.max(this.timers.nextDeadlineNs, this.restsUntilNs);
   }
 
   private get isWaiting(): boolean {
@@ -234,10 +245,10 @@ export class Executor implements Scheduler, DriverClient {
     this.resumeReady();
     if (scope.isEmpty) return;
     const nowNs = this.driver.now();
-    this.timers.expire(nowNs);
+    this.expireTimers(nowNs);
     if (!this.readyTasks.isEmpty) {
       if (this.interestCount > 0) this.driver.poll(0);
-    } else if (this.isWaiting) this.driver.poll(this.timers.nextDeadlineNs - nowNs);
+    } else if (this.isWaiting) this.driver.poll(this.nextWakeNs - nowNs);
     else this.breakDeadlock(scope);
   }
 
@@ -253,7 +264,7 @@ export class Executor implements Scheduler, DriverClient {
 
   private start<T>(scope: Scope, body: TaskBody<T>, options: TaskOptions, caller: string): Task<T> {
     const iterator = openBody(body, caller);
-    const name = options.name ?? (typeof body === "function" ? body.name : "");
+    const name = options.name ?? (typeof body === "function" ? body : "");
     const task = new Task<T>(this.nextTaskId++, name, iterator, scope, this);
     scope.add(task.task);
     this.enqueue(task.task);
@@ -289,6 +300,9 @@ const RESUMES_PER_TURN = 100_000;
 
 /** How many tasks are resumed before the driver is asked again: a poll is a system call, and so costs as much as ten resumes. */
 const RESUMES_BETWEEN_POLLS = 256;
+
+/** Deadlines that one waking fires are called dense from this number on: the latency of the waking itself gathers a few. */
+const DENSE_DEADLINES = 8;
 
 /** How many turns may run ahead of the host's event loop: microtasks would otherwise keep it from its timers. */
 const TURNS_AHEAD_OF_HOST = 64;

@@ -2,7 +2,7 @@
 
 import { UnsupportedError } from "./errors.ts";
 import { LeafOperation, type Operation } from "./operation.ts";
-import { ParkRequest, type SuspendRequest, type Suspension, type Undo } from "./request.ts";
+import { SuspendRequest, type Suspension, type Undo } from "./request.ts";
 
 /** Ends the wait of a `park`. Only the first call counts, and none after the task was cancelled. */
 export interface Resumption<T> {
@@ -21,7 +21,7 @@ export function park<T>(
   arm: (resumption: Resumption<T>) => (() => void) | void,
   waitsFor = "a callback",
 ): Operation<T> {
-  return new ParkOperation<T>("park", new ParkRequest((suspension) => ParkedOnce.arm(suspension, arm), waitsFor));
+  return new ParkOperation<T>("park", new ParkedOnce(arm, waitsFor));
 }
 
 /**
@@ -38,8 +38,8 @@ export function promise<T>(awaited: PromiseLike<T>): Operation<Awaited<T>> {
 }
 
 /** The request behind `promise`, to combine with others. */
-export function promiseRequest<T>(awaited: PromiseLike<T>): ParkRequest {
-  return new ParkRequest((suspension) => armPromise(suspension, awaited), "a promise");
+export function promiseRequest<T>(awaited: PromiseLike<T>): SuspendRequest {
+  return new PromiseRequest<T>(({ succeed, fail }) => void awaited.then(succeed, fail), "a promise");
 }
 
 /** An operation whose request answers with its value. */
@@ -64,46 +64,63 @@ export class ParkOperation<T> extends LeafOperation<T> {
   }
 }
 
-function armPromise<T>(suspension: Suspension, awaited: PromiseLike<T>): Undo | null {
-  if (suspension.scheduler.isBlocking) {
-    throw new UnsupportedError(
-      `${suspension.task.name} waits for a promise inside blockOn, which blocks the thread that would settle it: use run instead`,
-    );
-  }
-  return ParkedOnce.arm<T>(suspension, ({ succeed, fail }) => void awaited.then(succeed, fail));
-}
-
-/** Lets the first end of a wait through and no other: callbacks of user code may come twice, or late. */
-class ParkedOnce implements Undo {
-  private isOver = false;
+/**
+ * The request, the resumption and the undo of a wait in one. It lets the first end of the wait through and no other: callbacks
+ * of user code may come twice, or late.
+ */
+class ParkedOnce<T> extends SuspendRequest implements Resumption<T>, Undo {
+  /** Who waits; null before, and once the wait is over. */
+  private suspension: Suspension | null = null;
   private takeBack: (() => void) | void = undefined;
 
-  static arm<T>(suspension: Suspension, arm: (resumption: Resumption<T>) => (() => void) | void): Undo | null {
-    const parked = new ParkedOnce();
+  constructor(
+    private readonly armed: (resumption: Resumption<T>) => (() => void) | void,
+    private readonly words: string,
+  ) {
+    super();
+  }
+
+  describe(): string {
+    return this.words;
+  }
+
+  /** A function that can be passed on as it is, made when it is asked for: most waits need one of the two. */
+  get succeed(): (value: T) => void {
+    return (value) => this.finish()?.resume(value);
+  }
+
+  get fail(): (error: unknown) => void {
+    return (error) => this.finish()?.fail(error);
+  }
+
+  arm(suspension: Suspension): Undo | null {
+    this.suspension = suspension;
     try {
-      parked.takeBack = arm({
-        succeed: (value) => {
-          if (parked.finish()) suspension.resume(value);
-        },
-        fail: (error) => {
-          if (parked.finish()) suspension.fail(error);
-        },
-      });
+      this.takeBack = this.armed(this);
     } catch (error) {
-      parked.isOver = true;
+      this.suspension = null;
       throw error;
     }
-    return parked.isOver ? null : parked;
+    return this.suspension === null ? null : this;
   }
 
   undo(): void {
-    this.isOver = true;
+    this.suspension = null;
     this.takeBack?.();
   }
 
-  private finish(): boolean {
-    if (this.isOver) return false;
-    this.isOver = true;
-    return true;
+  private finish(): Suspension | null {
+    const { suspension } = this;
+    this.suspension = null;
+    return suspension;
+  }
+}
+
+class PromiseRequest<T> extends ParkedOnce<T> {
+  override arm(suspension: Suspension): Undo | null {
+    if (!suspension.scheduler.isBlocking) return super.arm(suspension);
+    throw new UnsupportedError(
+      `${suspension.task.name} waits for a promise inside blockOn, which blocks the thread that would settle it: use run instead`,
+    );
   }
 }

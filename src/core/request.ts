@@ -175,10 +175,8 @@ export class ParkRequest extends SuspendRequest {
 }
 
 /** Asks the executor for something that it has at once. */
-export class AskRequest extends SuspendRequest {
-  constructor(private readonly answer: (suspension: Suspension) => unknown) {
-    super();
-  }
+export abstract class AskRequest extends SuspendRequest {
+  protected abstract answer(suspension: Suspension): unknown;
 
   override get isSuspendPoint(): boolean {
     return false;

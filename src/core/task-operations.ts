@@ -2,8 +2,8 @@
 
 import type { Operation, TaskBody } from "./operation.ts";
 import { ParkOperation } from "./park.ts";
-import { AskRequest, ParkRequest, type Suspension } from "./request.ts";
-import type { Task, TaskOptions } from "./task.ts";
+import { AskRequest, SuspendRequest, type Suspension, type Undo } from "./request.ts";
+import type { Joiner, Task, TaskOptions } from "./task.ts";
 
 /**
  * Starts a task beside this one, which goes on at once: `spawn` is no suspend point. The new task runs when its turn comes, and
@@ -13,9 +13,8 @@ import type { Task, TaskOptions } from "./task.ts";
  * @returns the new task
  * @throws TypeError if `body` is neither a generator function nor an operation
  */
-export function spawn<T>(body: TaskBody<T>, options: TaskOptions = {}): Operation<Task<T>> {
-  const request = new AskRequest(({ scheduler, task }) => scheduler.startChild(task, body, options));
-  return new ParkOperation("spawn", request);
+export function spawn<T>(body: TaskBody<T>, options: TaskOptions = NO_OPTIONS): Operation<Task<T>> {
+  return new ParkOperation("spawn", new SpawnRequest(body, options));
 }
 
 /**
@@ -24,11 +23,7 @@ export function spawn<T>(body: TaskBody<T>, options: TaskOptions = {}): Operatio
  * @throws what it threw; `CancelledError` if it was cancelled, which cancels nobody else
  */
 export function join<T>(task: Task<T>): Operation<T> {
-  const request = new ParkRequest((suspension) => {
-    refuseSelf(suspension, task, "join");
-    return task.addJoiner({ joined: (ended) => tellOutcome(ended, suspension) });
-  }, `the end of ${task.name}`);
-  return new ParkOperation("join", request);
+  return new ParkOperation("join", new JoinRequest(task.task));
 }
 
 /**
@@ -37,28 +32,80 @@ export function join<T>(task: Task<T>): Operation<T> {
  * @throws what the other failed with meanwhile, mostly in its clean-up
  */
 export function cancel(task: Task<unknown>, reason?: unknown): Operation<void> {
-  const request = new ParkRequest((suspension) => {
-    refuseSelf(suspension, task, "cancel");
-    if (task.hasEnded) {
+  return new ParkOperation("cancel", new CancelRequest(task, reason));
+}
+
+class SpawnRequest<T> extends AskRequest {
+  constructor(
+    private readonly body: TaskBody<T>,
+    private readonly options: TaskOptions,
+  ) {
+    super();
+  }
+
+  protected answer({ scheduler, task }: Suspension): Task<T> {
+    return scheduler.startChild(task, this.body, this.options);
+  }
+}
+
+class JoinRequest extends SuspendRequest implements Joiner, Undo {
+  nextJoiner: Joiner | null = null;
+  previousJoiner: Joiner | null = null;
+  protected suspension: Suspension | null = null;
+
+  constructor(protected readonly awaited: Task<unknown>) {
+    super();
+  }
+
+  describe(): string {
+    return `the end of ${this.awaited.name}`;
+  }
+
+  arm(suspension: Suspension): Undo | null {
+    refuseSelf(suspension, this.awaited, "join");
+    return this.wait(suspension);
+  }
+
+  undo(): void {
+    this.awaited.removeJoiner(this);
+  }
+
+  joined(ended: Task<unknown>): void {
+    const suspension = this.suspension!;
+    if (ended.state === "cancelled") suspension.fail(ended.cancelledError());
+    else if (ended.state === "failed") suspension.fail(ended.error);
+    else suspension.resume(ended.value);
+  }
+
+  protected wait(suspension: Suspension): Undo | null {
+    this.suspension = suspension;
+    return this.awaited.addJoiner(this) ? this : null;
+  }
+}
+
+class CancelRequest extends JoinRequest {
+  constructor(
+    task: Task<unknown>,
+    private readonly reason: unknown,
+  ) {
+    super(task);
+  }
+
+  override arm(suspension: Suspension): Undo | null {
+    refuseSelf(suspension, this.awaited, "cancel");
+    if (this.awaited.hasEnded) {
       suspension.resume(undefined);
       return null;
     }
-    task.cancel(reason);
-    return task.addJoiner({ joined: (ended) => tellEnd(ended, suspension) });
-  }, `the end of ${task.name}`);
-  return new ParkOperation("cancel", request);
-}
+    this.awaited.cancel(this.reason);
+    return this.wait(suspension);
+  }
 
-function tellOutcome(ended: Task<unknown>, suspension: Suspension): void {
-  if (ended.state === "cancelled") suspension.fail(ended.cancelledError());
-  else if (ended.state === "failed") suspension.fail(ended.error);
-  else suspension.resume(ended.value);
-}
-
-/** Whoever cancelled a task does not want what it returned. */
-function tellEnd(ended: Task<unknown>, suspension: Suspension): void {
-  if (ended.state === "failed") suspension.fail(ended.error);
-  else suspension.resume(undefined);
+  /** Whoever cancelled a task does not want what it returned. */
+  override joined(ended: Task<unknown>): void {
+    if (ended.state === "failed") this.suspension!.fail(ended.error);
+    else this.suspension!.resume(undefined);
+  }
 }
 
 function refuseSelf(suspension: Suspension, task: Task<unknown>, verb: string): void {
@@ -67,3 +114,5 @@ function refuseSelf(suspension: Suspension, task: Task<unknown>, verb: string): 
     `${task.name} cannot ${verb} itself: it would wait for its own end. task.cancel() ends it at its next suspend point`,
   );
 }
+
+const NO_OPTIONS: TaskOptions = {};

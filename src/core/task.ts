@@ -20,6 +20,13 @@ export interface TaskOptions {
  */
 export type TaskState = "ready" | "running" | "suspended" | "completed" | "failed" | "cancelled";
 
+/** Who waits for the end of a task, and so takes care of its error. The task links those that wait for it; the links are its own. */
+export interface Joiner {
+  nextJoiner: Joiner | null;
+  previousJoiner: Joiner | null;
+  joined(task: Task<unknown>): void;
+}
+
 export class Task<T> implements Suspension {
   /** Links the ready queue; owned by it. */
   nextReady: Task<unknown> | null = null;
@@ -27,20 +34,22 @@ export class Task<T> implements Suspension {
   older: Task<unknown> | null = null;
   younger: Task<unknown> | null = null;
 
-  private stateNow: TaskState = "ready";
+  private phase: Phase = Phase.READY;
   private direction: Direction = Direction.START;
   /** What the next step passes in; after the end, the task's value or its error. */
   private answer: unknown = undefined;
+  /** What the task waits for while it is suspended, and how to take that back. */
   private request: SuspendRequest | null = null;
   private undo: Undo | null = null;
-  private isArming = false;
   private cancellation: Cancellation | null = null;
-  private joiners: Joiner[] | null = null;
+  private firstJoiner: Joiner | null = null;
+  private lastJoiner: Joiner | null = null;
 
   constructor(
     /** Counts from 1 for each executor. */
     readonly id: number,
-    private readonly givenName: string,
+    /** A function is asked for its name when a message needs it: to read it costs time and memory. */
+    private readonly givenName: string | NamedFunction,
     private iterator: Iterator<SuspendRequest, unknown, unknown>,
     readonly scope: Scope,
     readonly scheduler: Scheduler,
@@ -48,15 +57,16 @@ export class Task<T> implements Suspension {
 
   /** The task's name and number, such as `task reader (#7)`. */
   get name(): string {
-    return this.givenName === "" ? `task #${this.id}` : `task ${this.givenName} (#${this.id})`;
+    const given = typeof this.givenName === "string" ? this.givenName : this.givenName.name;
+    return given === "" ? `task #${this.id}` : `task ${given} (#${this.id})`;
   }
 
   get state(): TaskState {
-    return this.stateNow;
+    return STATES[this.phase]!;
   }
 
   get hasEnded(): boolean {
-    return this.stateNow === "completed" || this.stateNow === "failed" || this.stateNow === "cancelled";
+    return this.phase >= Phase.COMPLETED;
   }
 
   /** Words for what the task waits for; empty if it does not wait. */
@@ -78,8 +88,8 @@ export class Task<T> implements Suspension {
   cancel(reason?: unknown): void {
     if (this.hasEnded || this.cancellation !== null) return;
     this.cancellation = { reason, isDelivered: false, undoErrors: [] };
-    if (this.stateNow !== "suspended" || this.isArming) return;
-    this.takeBack();
+    if (this.phase !== Phase.SUSPENDED) return;
+    this.takeBack(this.undo);
     this.goOn(Direction.RETURN, undefined);
   }
 
@@ -88,16 +98,16 @@ export class Task<T> implements Suspension {
    * point even if it is cancelled before (trio has the same rule).
    */
   begin(): void {
-    invariant(this.direction === Direction.START, `${this.name} has begun already`);
+    if (this.direction !== Direction.START) this.refuse("begins again");
     this.direction = Direction.NEXT;
   }
 
   /** Runs the task up to its next suspend point, or to its end. Called by the executor. */
   step(): void {
-    invariant(this.stateNow === "ready", `${this.name} is stepped while it is ${this.stateNow}`);
+    if (this.phase !== Phase.READY) this.refuse("is stepped");
     refillBudget();
     do {
-      this.stateNow = "running";
+      this.phase = Phase.RUNNING;
       let result: IteratorResult<SuspendRequest, unknown>;
       try {
         result = this.proceed();
@@ -110,12 +120,12 @@ export class Task<T> implements Suspension {
         return;
       }
       this.suspend(result.value);
-    } while (this.goesOnAtOnce());
+    } while (this.phase === Phase.RUNNING && this.goesOnAtOnce());
   }
 
   /** Part of `Suspension`: user code resumes tasks with `park`. */
   resume(value: unknown): void {
-    if (this.isArming) this.prepare(Direction.NEXT, value);
+    if (this.phase === Phase.ARMING) this.prepare(Direction.NEXT, value);
     else this.goOn(Direction.NEXT, value);
   }
 
@@ -126,30 +136,40 @@ export class Task<T> implements Suspension {
 
   /** Part of `Suspension`. */
   fail(error: unknown): void {
-    if (this.isArming) this.prepare(Direction.THROW, error);
+    if (this.phase === Phase.ARMING) this.prepare(Direction.THROW, error);
     else this.goOn(Direction.THROW, error);
   }
 
-  /** Tells the joiner when the task has ended; at once if it has. */
-  addJoiner(joiner: Joiner): Undo | null {
+  /** Tells the joiner when the task has ended. Returns false, with the joiner told, if it has already. */
+  addJoiner(joiner: Joiner): boolean {
     if (this.hasEnded) {
       joiner.joined(this.task);
-      return null;
+      return false;
     }
-    this.joiners ??= [];
-    this.joiners.push(joiner);
-    return { undo: () => this.removeJoiner(joiner) };
+    joiner.previousJoiner = this.lastJoiner;
+    if (this.lastJoiner === null) this.firstJoiner = joiner;
+    else this.lastJoiner.nextJoiner = joiner;
+    this.lastJoiner = joiner;
+    return true;
+  }
+
+  /** Does not tell the joiner any more. */
+  removeJoiner({ previousJoiner, nextJoiner }: Joiner): void {
+    if (previousJoiner === null) this.firstJoiner = nextJoiner;
+    else previousJoiner.nextJoiner = nextJoiner;
+    if (nextJoiner === null) this.lastJoiner = previousJoiner;
+    else nextJoiner.previousJoiner = previousJoiner;
   }
 
   /** What the completed task returned; for whoever started it or joins it. */
   get value(): T {
-    invariant(this.stateNow === "completed", `${this.name} has no value while it is ${this.stateNow}`);
+    if (this.phase !== Phase.COMPLETED) this.refuse("has no value");
     return this.answer as T;
   }
 
   /** What the failed task threw; for whoever started it or joins it. */
   get error(): unknown {
-    invariant(this.stateNow === "failed", `${this.name} has no error while it is ${this.stateNow}`);
+    if (this.phase !== Phase.FAILED) this.refuse("has no error");
     return this.answer;
   }
 
@@ -183,9 +203,9 @@ export class Task<T> implements Suspension {
   }
 
   /** What an undo throws does not keep the task from cleaning up; it comes out at the end. */
-  private takeBack(): void {
+  private takeBack(undo: Undo | null): void {
     try {
-      this.undo?.undo();
+      undo?.undo();
     } catch (error) {
       this.cancellation!.undoErrors.push(error);
     }
@@ -199,27 +219,28 @@ export class Task<T> implements Suspension {
   private suspend(request: SuspendRequest): void {
     if (!(request instanceof SuspendRequest)) return this.prepare(Direction.THROW, this.invalidYield(request));
     if (this.isCancelRequested && request.isSuspendPoint) return this.prepare(Direction.RETURN, undefined);
-    this.stateNow = "suspended";
-    this.request = request;
-    this.isArming = true;
+    let undo: Undo | null;
+    this.phase = Phase.ARMING;
     try {
-      this.undo = request.arm(this);
+      undo = request.arm(this);
     } catch (error) {
-      this.prepare(Direction.THROW, error);
+      return this.prepare(Direction.THROW, error);
     }
-    this.isArming = false;
-    if (this.stateNow === "suspended" && this.isCancelRequested) {
+    if (this.phase !== Phase.ARMING) return;
+    if (this.isCancelRequested) {
       // It was cancelled while it armed.
-      this.takeBack();
-      this.prepare(Direction.RETURN, undefined);
+      this.takeBack(undo);
+      return this.prepare(Direction.RETURN, undefined);
     }
+    this.phase = Phase.SUSPENDED;
+    this.request = request;
+    this.undo = undo;
   }
 
   /** A task whose request was answered at once does not wait for its turn again, within its budget. */
   private goesOnAtOnce(): boolean {
-    if (this.stateNow !== "running") return false;
     if (spendBudget()) return true;
-    this.stateNow = "ready";
+    this.phase = Phase.READY;
     this.scheduler.enqueue(this.task);
     return false;
   }
@@ -228,47 +249,52 @@ export class Task<T> implements Suspension {
   private prepare(direction: Direction, answer: unknown): void {
     this.direction = direction;
     this.answer = answer;
-    this.request = null;
-    this.undo = null;
-    this.stateNow = "running";
+    this.phase = Phase.RUNNING;
   }
 
   private goOn(direction: Direction, answer: unknown): void {
-    invariant(this.stateNow === "suspended", `${this.name} is resumed while it is ${this.stateNow}`);
-    this.prepare(direction, answer);
-    this.stateNow = "ready";
+    if (this.phase === Phase.SUSPENDED) {
+      this.request = null;
+      this.undo = null;
+    } else if (this.phase !== Phase.ARMING) this.refuse("is resumed");
+    this.direction = direction;
+    this.answer = answer;
+    this.phase = Phase.READY;
     this.scheduler.enqueue(this.task);
   }
 
   private endWithValue(value: unknown): void {
     const { cancellation } = this;
-    if (cancellation === null || !cancellation.isDelivered) this.end("completed", value);
-    else if (cancellation.undoErrors.length === 0) this.end("cancelled", undefined);
+    if (cancellation === null || !cancellation.isDelivered) this.end(Phase.COMPLETED, value);
+    else if (cancellation.undoErrors.length === 0) this.end(Phase.CANCELLED, undefined);
     else
-      this.end("failed", combineErrors(cancellation.undoErrors, `${this.name} could not take back what it waited for`));
+      this.end(
+        Phase.FAILED,
+        combineErrors(cancellation.undoErrors, `${this.name} could not take back what it waited for`),
+      );
   }
 
   private endWithError(error: unknown): void {
     const { cancellation } = this;
     // That what it used was closed under a task that is being cancelled is part of the cancellation.
-    if (error instanceof ClosedError && this.isCancelRequested) return this.end("cancelled", undefined);
+    if (error instanceof ClosedError && this.isCancelRequested) return this.end(Phase.CANCELLED, undefined);
     const errors = [...(cancellation?.undoErrors ?? []), error];
-    this.end("failed", combineErrors(errors, `${this.name} failed more than once`));
+    this.end(Phase.FAILED, combineErrors(errors, `${this.name} failed more than once`));
   }
 
-  private end(state: TaskState, outcome: unknown): void {
-    this.stateNow = state;
+  private end(phase: Phase, outcome: unknown): void {
+    this.phase = phase;
     this.answer = outcome;
-    const { joiners } = this;
-    this.joiners = null;
-    if (state === "failed" && joiners === null) this.scope.taskFailed(this.task, outcome);
-    if (joiners !== null) for (const joiner of joiners) joiner.joined(this.task);
+    if (phase === Phase.FAILED && this.firstJoiner === null) this.scope.taskFailed(this.task, outcome);
+    for (let joiner = this.firstJoiner; joiner !== null; joiner = joiner.nextJoiner) joiner.joined(this.task);
+    this.firstJoiner = null;
+    this.lastJoiner = null;
     this.scope.remove(this.task);
   }
 
-  private removeJoiner(joiner: Joiner): void {
-    const left = this.joiners!.filter((other) => other !== joiner);
-    this.joiners = left.length === 0 ? null : left;
+  /** Apart from the checks, which run at each resume: the message would cost more than the resume. */
+  private refuse(what: string): never {
+    invariant(false, `${this.name} ${what} while it is ${this.state}`);
   }
 
   private invalidYield(value: unknown): InvalidYieldError {
@@ -279,11 +305,6 @@ export class Task<T> implements Suspension {
   }
 }
 
-/** Who waits for the end of a task, and so takes care of its error. */
-export interface Joiner {
-  joined(task: Task<unknown>): void;
-}
-
 interface Cancellation {
   readonly reason: unknown;
   /** Whether the generator was told. */
@@ -291,6 +312,26 @@ interface Cancellation {
   /** What the undo of the wait that was ended threw. */
   readonly undoErrors: unknown[];
 }
+
+/** What `Task` needs of a generator function. */
+interface NamedFunction {
+  readonly name: string;
+}
+
+/** Where a task is in its life: in order, the ends last. */
+const enum Phase {
+  READY,
+  RUNNING,
+  /** Its request is being armed, and may be answered within that. */
+  ARMING,
+  SUSPENDED,
+  COMPLETED,
+  FAILED,
+  CANCELLED,
+}
+
+/** What each phase is called outside. */
+const STATES: readonly TaskState[] = ["ready", "running", "suspended", "suspended", "completed", "failed", "cancelled"];
 
 /** How the next step goes on. */
 const enum Direction {

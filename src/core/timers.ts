@@ -34,17 +34,20 @@ export class Timers {
   }
 
   /**
-   * Expires all whose deadline is not after `nowNs`, earliest first. Those that are armed meanwhile wait for the next call, so that
-   * a task that sleeps for no time again and again starves nobody.
+   * Expires all whose deadline is not after `nowNs`, earliest first; returns how many. Those that are armed meanwhile wait for the next
+   * call, so that a task that sleeps for no time again and again starves nobody.
    */
-  expire(nowNs: number): void {
-    if (this.nextDeadlineNs > nowNs) return;
+  expire(nowNs: number): number {
+    if (this.nextDeadlineNs > nowNs) return 0;
     const firstUnseen = this.nextSequence;
+    let count = 0;
     while (this.nextDeadlineNs <= nowNs && this.heap[0]!.sequence < firstUnseen) {
       const request = this.heap[0]!;
       this.remove(request);
       request.expire();
+      count++;
     }
+    return count;
   }
 
   /** Ends every wait with an error. */

@@ -1,7 +1,7 @@
 /** Letting other tasks run. */
 
 import type { Operation } from "./operation.ts";
-import { ParkRequest, type SuspendRequest } from "./request.ts";
+import { SuspendRequest, type Suspension } from "./request.ts";
 
 /** Suspends the task until those that are ready now have run. A loop that computes for long calls it now and then. */
 export function yieldNow(): Operation<void> {
@@ -10,11 +10,19 @@ export function yieldNow(): Operation<void> {
 
 const RESUMED = Symbol("resumed");
 
+class YieldRequest extends SuspendRequest {
+  describe(): string {
+    return "its turn";
+  }
+
+  arm(suspension: Suspension): null {
+    suspension.resumeLater(RESUMED);
+    return null;
+  }
+}
+
 /** The request of `yieldNow`, for operations that have used up their task's budget. */
-export const YIELD_REQUEST: SuspendRequest = new ParkRequest((suspension) => {
-  suspension.resumeLater(RESUMED);
-  return null;
-}, "its turn");
+export const YIELD_REQUEST: SuspendRequest = new YieldRequest();
 
 const SUSPENDED: IteratorResult<SuspendRequest, void> = { done: false, value: YIELD_REQUEST };
 const ENDED: IteratorResult<SuspendRequest, void> = { done: true, value: undefined };

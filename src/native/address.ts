@@ -1,6 +1,5 @@
 /** Internet addresses in the library's form (`Address` in `zig/src/socket.zig`) and in text. */
 
-import { isIP } from "node:net";
 import type { SocketAddress } from "../core/system.ts";
 import { ADDRESS_BYTES } from "./library.ts";
 
@@ -30,11 +29,15 @@ export class AddressMemory {
   }
 }
 
-/** The usual form of a numeric address; null if the host is a name. A zone must be a number. */
+/**
+ * The usual form of a numeric address; null if the host is a name. A zone must be a number.
+ *
+ * `node:net` is loaded when the first address is parsed: few of a program's modules take longer to import.
+ */
 export function parseAddress(host: string): Pick<SocketAddress, "host" | "family"> | null {
   const [text = "", zone] = host.split("%");
   if (zone !== undefined && !/^\d{1,9}$/.test(zone)) return null;
-  switch (isIP(text)) {
+  switch (process.getBuiltinModule("node:net").isIP(text)) {
     case 4:
       return zone === undefined ? { host: text, family: "IPv4" } : null;
     case 6:

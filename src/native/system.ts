@@ -1,7 +1,6 @@
 /** The real world: `System` over the Zig library. */
 
 import { ptr } from "bun:ffi";
-import { lookup } from "node:dns/promises";
 import { constants } from "node:os";
 import type { SocketAddress, SocketOption, System } from "../core/system.ts";
 import { AddressMemory, parseAddress } from "./address.ts";
@@ -69,6 +68,8 @@ function makeSystem(): System {
 
 /** Node.js names the host in the message as well, and so does this. */
 async function resolveName(name: string): Promise<readonly string[]> {
+  // Loaded with the first name: it is slow to import, and many programs have none.
+  const { lookup } = await import("node:dns/promises");
   try {
     const found = await lookup(name, { all: true, verbatim: true });
     return found.map(({ address }) => address);

@@ -13,6 +13,9 @@
 /** The bound unless the user sets another: about the cost of a sleep and a wake-up, which is the most that can be saved. */
 export const DEFAULT_LINGER_US = 50;
 
+/** Meanwhile nothing else of the host runs, so it must stay short even if nothing comes. */
+export const LONGEST_LINGER_US = 1000;
+
 export class Linger {
   private boundNs = DEFAULT_LINGER_US * NS_PER_US;
   private expectedGapNs = LONGEST_GAP_NS;

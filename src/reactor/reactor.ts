@@ -7,20 +7,21 @@
  */
 
 import type { Driver, DriverClient } from "../core/driver.ts";
-import { BusyError, ClosedError, ReactorError } from "../core/errors.ts";
+import { assertTime, BusyError, ClosedError, ReactorError } from "../core/errors.ts";
 import type { Interest } from "../core/interest.ts";
 import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
 import { NativeQueue, PollResult } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
-import { Linger } from "./linger.ts";
+import { Linger, LONGEST_LINGER_US } from "./linger.ts";
 import { ReactorThread } from "./reactor-thread.ts";
 import { Holder, ReadyChannel } from "./ready-channel.ts";
 import { type ReadyHandler, Registrator } from "./registrator.ts";
 
 export class Reactor implements Driver, Disposable {
   readonly system: System = nativeSystem();
+  readonly timerSlackNs = TIMER_SLACK_NS;
 
   private readonly channel = ReadyChannel.allocate();
   private readonly queue: NativeQueue;
@@ -51,8 +52,12 @@ export class Reactor implements Driver, Disposable {
     return this.sources;
   }
 
-  /** The longest time to poll on before the thread sleeps, in microseconds; 0 turns it off. */
+  /**
+   * The longest time to poll on before the thread sleeps, in microseconds, 1,000 at the most; 0 turns it off.
+   * @throws RangeError for any other
+   */
   set lingerUs(lingerUs: number) {
+    assertTime("lingerUs", lingerUs, "microseconds", LONGEST_LINGER_US);
     this.linger.boundUs = lingerUs;
   }
 
@@ -252,3 +257,6 @@ export class Reactor implements Driver, Disposable {
 }
 
 const NS_PER_MS = 1_000_000;
+
+/** What the timers of the host have as well, which count whole milliseconds. A waking costs as much as firing ten timers. */
+const TIMER_SLACK_NS = NS_PER_MS;
