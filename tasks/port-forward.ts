@@ -1,0 +1,72 @@
+/**
+ * Forwards connections to another place, both ways.
+ *
+ *     bun tasks/port-forward.ts --listen 8080 --to example.com:80
+ *     bun tasks/port-forward.ts --listen 8080 --host 0.0.0.0 --to [::1]:80
+ *
+ * A half that one peer ends is ended for the other, while the opposite direction goes on; a connection that breaks is broken for
+ * both. Ctrl-C closes the listener and all connections.
+ */
+
+import { ClosedError, connect, join, listen, type Operation, spawn, type TcpStream } from "../src/index.ts";
+import { readArguments, toDestination, toHost, toPort } from "./support/arguments.ts";
+import { report, runProgram, showAddress } from "./support/program.ts";
+
+const {
+  listen: port,
+  to: destination,
+  host,
+} = readArguments("bun tasks/port-forward.ts --listen PORT --to HOST:PORT [--host H]", {
+  listen: toPort,
+  to: toDestination,
+  host: (text = "127.0.0.1") => toHost(text),
+});
+
+function* serve(): Operation<void> {
+  using listener = yield* listen({ host, port });
+  console.log(`listening on ${showAddress(listener.address)}, forwarding to ${showAddress(destination)}`);
+  for (;;) yield* spawn(forward(yield* listener.accept()));
+}
+
+function* forward(client: TcpStream): Operation<void> {
+  try {
+    using server = yield* connect({ ...destination, timeoutMs: CONNECT_TIMEOUT_MS });
+    // What one peer sends at once shall not be held back here.
+    client.noDelay();
+    server.noDelay();
+    const request = yield* spawn(copy(client, server));
+    yield* copy(server, client);
+    yield* join(request);
+  } catch (error) {
+    report(error);
+    client.reset();
+  } finally {
+    client.close();
+  }
+}
+
+/** Copies one direction to its end, and passes the end on. If it breaks, the opposite direction ends as well. */
+function* copy(from: TcpStream, to: TcpStream): Operation<void> {
+  const buffer = new Uint8Array(BUFFER_BYTES);
+  try {
+    for (;;) {
+      const length = yield* from.read(buffer);
+      if (length === 0) break;
+      yield* to.write(buffer.subarray(0, length));
+    }
+    to.shutdown();
+  } catch (error) {
+    from.reset();
+    to.reset();
+    // The opposite direction has closed both, and said why.
+    if (!(error instanceof ClosedError)) report(error);
+  }
+}
+
+/** Long enough for a lost packet or two, short enough for whoever waits. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** As much as one read of a fast connection brings. */
+const BUFFER_BYTES = 64 * 1024;
+
+await runProgram(serve);

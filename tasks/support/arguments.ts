@@ -1,0 +1,67 @@
+/** The command line arguments of the programs, such as `--port 7000`. */
+
+import { parseArgs } from "node:util";
+
+/** Says what is wrong with an argument; the argument's name is put before it. */
+class ArgumentError extends Error {}
+
+/** Makes an argument's value of its text, which is undefined if the argument was not given. */
+type Reader<Value> = (text: string | undefined) => Value;
+
+/** The values of the arguments, by name. If one is wrong, tells the user which and why, and ends the program with exit code 2. */
+export function readArguments<Values extends Record<string, unknown>>(
+  usage: string,
+  readers: { readonly [Name in keyof Values]: Reader<Values[Name]> },
+): Values {
+  const names = Object.keys(readers);
+  try {
+    const options = Object.fromEntries(names.map((name) => [name, { type: "string" } as const]));
+    const { values: texts } = parseArgs({ options });
+    return Object.fromEntries(names.map((name) => [name, read(name, readers[name]!, texts[name])])) as Values;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    console.error(`${error.message}\nusage: ${usage}`);
+    process.exit(2);
+  }
+}
+
+function read<Value>(name: string, reader: Reader<Value>, text: string | undefined): Value {
+  try {
+    return reader(text);
+  } catch (error) {
+    throw error instanceof ArgumentError ? new ArgumentError(`--${name} ${error.message}`) : error;
+  }
+}
+
+/** A port number, 0 included: the system then chooses one. */
+export function toPort(text: string | undefined): number {
+  const port = Number(given(text));
+  if (/^\d+$/.test(given(text)) && port <= HIGHEST_PORT) return port;
+  throw new ArgumentError(`must be a port from 0 to ${HIGHEST_PORT}, but is "${text}"`);
+}
+
+/** An address, or a name that has one. */
+export function toHost(text: string | undefined): string {
+  if (given(text) === "") throw new ArgumentError("is empty");
+  return given(text);
+}
+
+/** A place to connect to: `localhost:80`, `127.0.0.1:80`, `[::1]:80`. */
+export function toDestination(text: string | undefined): Destination {
+  const match = /^(?:\[(?<address>[^\]]+)\]|(?<host>[^:[\]]+)):(?<port>\d+)$/.exec(given(text));
+  const { address, host = address, port } = match?.groups ?? {};
+  if (host !== undefined && Number(port) >= 1 && Number(port) <= HIGHEST_PORT) return { host, port: Number(port) };
+  throw new ArgumentError(`must be HOST:PORT, with an IPv6 address in brackets, such as [::1]:80, but is "${text}"`);
+}
+
+export interface Destination {
+  readonly host: string;
+  readonly port: number;
+}
+
+function given(text: string | undefined): string {
+  if (text === undefined) throw new ArgumentError("is missing");
+  return text;
+}
+
+const HIGHEST_PORT = 65_535;
