@@ -9,7 +9,7 @@ import { endWithThisProcess } from "./support/children.ts";
 import { printGoals } from "./support/goals.ts";
 import { isMet, readResults, type Goal } from "./support/results.ts";
 
-const BENCHES = ["echo", "idle", "switch", "spawn", "timers", "startup"] as const;
+const BENCHES = ["echo", "idle", "switch", "spawn", "timers", "memory", "startup"] as const;
 
 await main();
 

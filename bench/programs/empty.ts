@@ -1,0 +1,3 @@
+// Nothing: what a Bun process costs by itself.
+
+export {};

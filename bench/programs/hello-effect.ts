@@ -1,0 +1,10 @@
+// The smallest program with a fiber.
+
+import { Effect } from "effect";
+
+await Effect.runPromise(
+  Effect.gen(function* () {
+    yield* Effect.sleep(1);
+    console.log("hello");
+  }),
+);

@@ -1,0 +1,6 @@
+// What a program would do without this package.
+
+await Bun.sleep(1);
+console.log("hello");
+
+export {};
