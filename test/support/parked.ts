@@ -13,6 +13,16 @@ export function countReactorThreads(): number {
   return reactorThreads().length;
 }
 
+/**
+ * Calls back once the process has one reactor thread, and that is parked: a reactor that was closed takes a moment to lose its thread. Each look is a
+ * turn of the host's event loop.
+ */
+export function whenParkedAlone(then: () => void): void {
+  const threads = reactorThreads();
+  if (threads.length === 1 && waitsInEventQueue(threads[0]!)) then();
+  else setImmediate(whenParkedAlone, then);
+}
+
 /** Bun gives each Worker's thread this name. */
 const THREAD_NAME = "Worker";
 

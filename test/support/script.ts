@@ -25,7 +25,7 @@ export interface ScriptOptions {
 /** Source that every script may begin with: the package's names, and the hand-shake for a parked reactor. */
 export const PRELUDE = `
 import * as reactor from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)};
-import { countReactorThreads, whenParked } from ${JSON.stringify(new URL("./parked.ts", import.meta.url).href)};
+import { countReactorThreads, whenParked, whenParkedAlone } from ${JSON.stringify(new URL("./parked.ts", import.meta.url).href)};
 const { blockOn, connect, listen, run, shutdown, sleep, spawn, promise } = reactor;
 `;
 

@@ -1,0 +1,78 @@
+/** The README's programs run as they stand there, and print what stands there. */
+
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const README = readFileSync(join(ROOT, "README.md"), "utf8");
+
+/** A project that has the package installed, as a user would have it. */
+const project = mkdtempSync(join(tmpdir(), "bun-reactor-readme-"));
+mkdirSync(join(project, "node_modules"));
+symlinkSync(ROOT, join(project, "node_modules", "bun-reactor"));
+afterAll(() => rmSync(project, { recursive: true }));
+
+/** The code block that begins with a comment of the file's name. */
+function program(name: string): string {
+  const block = new RegExp(`\`\`\`ts\\n(// ${name}\\n[^]*?)\`\`\``).exec(README)?.[1];
+  if (block === undefined) throw new Error(`the README has no program ${name}`);
+  return block;
+}
+
+function start(name: string, source: string) {
+  writeFileSync(join(project, name), source);
+  return Bun.spawn([process.execPath, name], { cwd: project, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+}
+
+test("the echo server is as short as promised, listens, and echoes", async () => {
+  const source = program("echo.ts");
+  const lines = source.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("//"));
+  expect(lines.length).toBeLessThanOrEqual(22);
+
+  await using server = start("echo.ts", source.replace("port: 7000", "port: 0"));
+  const announced = await firstLine(server.stdout);
+  expect(announced).toStartWith("listening on port ");
+  expect(await echoed(Number(announced.slice("listening on port ".length)), "hello\n")).toBe("hello\n");
+  server.kill();
+  await server.exited;
+});
+
+test("the program that waits for standard input prints what it read", async () => {
+  await using reader = start("readable.ts", program("readable.ts"));
+  reader.stdin.write("hello\n");
+  await reader.stdin.end();
+  expect(await new Response(reader.stdout).text()).toBe("read 6 bytes\n");
+  expect(await reader.exited).toBe(0);
+});
+
+async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of output) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.includes("\n")) break;
+  }
+  return text.split("\n")[0]!;
+}
+
+/** Sends a message and says that no more comes; returns all that comes back. */
+async function echoed(port: number, message: string): Promise<string> {
+  const answer = Promise.withResolvers<string>();
+  let text = "";
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port,
+    allowHalfOpen: true,
+    socket: {
+      data: (_, data) => void (text += data.toString()),
+      end: (ended) => void ended.end(),
+      close: () => answer.resolve(text),
+    },
+  });
+  socket.write(message);
+  socket.shutdown();
+  return await answer.promise;
+}
