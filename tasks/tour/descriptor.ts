@@ -5,7 +5,7 @@ import { type Operation, readable } from "../../src/index.ts";
 import { count, type Row } from "./table.ts";
 
 export function* descriptor(): Operation<Row[]> {
-  const child = Bun.spawn(["sh", "-c", `seq ${LINES} >&3`], { stdio: ["ignore", "ignore", "inherit", "pipe"] });
+  const child = Bun.spawn(["sh", "-c", COUNT], { stdio: ["ignore", "ignore", "inherit", "pipe"] });
   const descriptor = child.stdio[3];
   if (typeof descriptor !== "number") throw new Error("the child has no descriptor 3");
   try {
@@ -29,3 +29,6 @@ function* readToEnd(descriptor: number): Operation<string> {
 }
 
 const LINES = 1000;
+
+/** In words of the shell itself, as not every machine has seq(1). */
+const COUNT = `n=0; while [ $n -lt ${LINES} ]; do n=$((n + 1)); echo $n; done >&3`;
