@@ -3,7 +3,7 @@
 import { Worker } from "node:worker_threads";
 import { nativeLibrary } from "../native/library.ts";
 import type { ReadyChannel } from "./ready-channel.ts";
-import type { ReactorThreadData, ReactorThreadMessage } from "./reactor.worker.ts";
+import { BELL, type ReactorThreadData, type ReactorThreadMessage, type ReactorThreadState } from "./thread-messages.ts";
 
 export interface ReactorThreadListener {
   /** Something is ready, or the deadline has come. */
@@ -51,11 +51,14 @@ export class ReactorThread {
   }
 
   private hear(message: ReactorThreadMessage): void {
+    if (message === BELL) {
+      this.channel.answerBell();
+      this.listener.onBell();
+    } else this.hearOfState(message);
+  }
+
+  private hearOfState(message: ReactorThreadState): void {
     switch (message.kind) {
-      case "bell":
-        this.channel.answerBell();
-        this.listener.onBell();
-        break;
       case "up":
         this.isUpNow = true;
         break;

@@ -8,22 +8,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { loadLibrary } from "../native/library.ts";
 import { NativeQueue, PollResult } from "../native/queue.ts";
-import { type ChannelMemory, Holder, ReadyChannel } from "./ready-channel.ts";
-
-/** What the thread is started with. */
-export interface ReactorThreadData {
-  readonly memory: ChannelMemory;
-  readonly libraryPath: string;
-}
-
-/** What the thread tells: that it is up, that the bell rings, or why it cannot go on. */
-export type ReactorThreadMessage =
-  | { readonly kind: "up" }
-  | { readonly kind: "bell" }
-  | { readonly kind: "pollFailed"; readonly result: number }
-  | { readonly kind: "startFailed"; readonly reason: string };
-
-const BELL: ReactorThreadMessage = { kind: "bell" };
+import { Holder, ReadyChannel } from "./ready-channel.ts";
+import { BELL, type ReactorThreadData, type ReactorThreadMessage } from "./thread-messages.ts";
 
 function tell(message: ReactorThreadMessage): void {
   parentPort!.postMessage(message);
