@@ -9,20 +9,20 @@ import { Reactor } from "./reactor/reactor.ts";
 
 export interface RunOptions extends ExecutorRunOptions {
   /**
-   * How long to go on polling before the thread sleeps, at most, in microseconds, while that pays off; by default 50, and 1,000 at the
-   * most. 0 turns it off. Runs of one thread share a reactor: the longest of theirs counts.
+   * How long to go on polling before the thread sleeps, at most, in microseconds, while that pays off; by default 50,
+   * and 1,000 at the most. 0 turns it off. Runs of one thread share a reactor: the longest of theirs counts.
    */
   readonly lingerUs?: number | undefined;
 }
 
 /**
- * Runs a task beside Bun's event loop, on the reactor of this thread. The promise settles when the task and all that were spawned in
- * it have ended: with the task's value; with its error, or the `UnhandledTaskError` of a task that nobody joined (an
- * `AggregateError` if there are several); with the signal's reason if it was aborted, or a `CancelledError` if the task was
- * cancelled otherwise.
+ * Runs a task beside Bun's event loop, on the reactor of this thread. The promise settles when the task and all that
+ * were spawned in it have ended: with the task's value; with its error, or the `UnhandledTaskError` of a task that
+ * nobody joined (an `AggregateError` if there are several); with the signal's reason if it was aborted, or a
+ * `CancelledError` if the task was cancelled otherwise.
  *
- * Rejects with a `TypeError` if `body` is neither a generator function nor an operation, with a `RangeError` for a linger out of range, and with the reason if the native library cannot be
- * loaded.
+ * Rejects with a `TypeError` if `body` is neither a generator function nor an operation, with a `RangeError` for a
+ * linger out of range, and with the reason if the native library cannot be loaded.
  */
 export async function run<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
   const { lingerUs = DEFAULT_LINGER_US } = options;
@@ -37,10 +37,10 @@ export async function run<T>(body: TaskBody<T>, options: RunOptions = {}): Promi
 }
 
 /**
- * Runs a task on a reactor of its own and blocks the thread until it and all that were spawned in it have ended. Nothing of the host runs
- * meanwhile: no promise settles, no timer fires.
- * @throws what the task throws; `UnhandledTaskError` or an `AggregateError` for others; `DeadlockError` if every task waits and
- *   nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
+ * Runs a task on a reactor of its own and blocks the thread until it and all that were spawned in it have ended.
+ * Nothing of the host runs meanwhile: no promise settles, no timer fires.
+ * @throws what the task throws; `UnhandledTaskError` or an `AggregateError` for others; `DeadlockError` if every task
+ *   waits and nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
  */
 export function blockOn<T>(body: TaskBody<T>, options: TaskOptions = {}): T {
   using reactor = new Reactor();
@@ -48,8 +48,9 @@ export function blockOn<T>(body: TaskBody<T>, options: TaskOptions = {}): T {
 }
 
 /**
- * Ends the reactor of this thread: its thread and its descriptors. Runs that are still going on end with a `ClosedError`. The next `run`
- * opens another. A program need not call it: a reactor on which nobody waits does not keep the process alive.
+ * Ends the reactor of this thread: its thread and its descriptors. Runs that are still going on end with a
+ * `ClosedError`. The next `run` opens another. A program need not call it: a reactor on which nobody waits does not
+ * keep the process alive.
  */
 export function shutdown(): Promise<void> {
   const runtime = host[RUNTIME];
@@ -92,8 +93,8 @@ class Runtime {
 }
 
 /**
- * The runtime is kept with the host, and not in this module: `bun --hot` loads the modules again in the same thread, and the code
- * before would leave its reactor thread behind.
+ * The runtime is kept with the host, and not in this module: `bun --hot` loads the modules again in the same thread,
+ * and the code before would leave its reactor thread behind.
  */
 const RUNTIME = Symbol.for("bun-reactor.runtime");
 const host = globalThis as { [RUNTIME]?: Runtime };

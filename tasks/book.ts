@@ -1,7 +1,8 @@
 /**
- * The example of the Reactor-Executor chapter in the book "Exploring Async Basics with Rust" (and "Epoll, Kqueue and IOCP
- * Explained"), in its own nouns: tasks ask a slow server for replies, register their interest in them and are suspended. The
- * reactor notices what has come, and the executor resumes whoever waits for it. All of that happens on one thread.
+ * The example of the Reactor-Executor chapter in the book "Exploring Async Basics with Rust" (and "Epoll, Kqueue and
+ * IOCP Explained"), in its own nouns: tasks ask a slow server for replies, register their interest in them and are
+ * suspended. The reactor notices what has come, and the executor resumes whoever waits for it. All of that happens on
+ * one thread.
  *
  *     bun tasks/book.ts
  */
@@ -19,7 +20,10 @@ import {
 
 const DELAYS_MS = [1000, 250, 750, 500, 0];
 
-/** Asks for a reply with a delay and waits for it, step by step: `yield* connection.read(buffer)` alone would wait as well. */
+/**
+ * Asks for a reply with a delay and waits for it, step by step: `yield* connection.read(buffer)` alone would wait as
+ * well.
+ */
 function* ask(number: number, delayMs: number, registrator: Registrator): Operation<void> {
   using connection = yield* connect({ host: "127.0.0.1", port });
   yield* connection.write(`GET /delay/${delayMs} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);

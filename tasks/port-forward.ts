@@ -4,8 +4,8 @@
  *     bun tasks/port-forward.ts --listen 8080 --to example.com:80
  *     bun tasks/port-forward.ts --listen 8080 --host 0.0.0.0 --to [::1]:80
  *
- * A half that one peer ends is ended for the other, while the opposite direction goes on; a connection that breaks is broken for
- * both. Ctrl-C closes the listener and all connections.
+ * A half that one peer ends is ended for the other, while the opposite direction goes on; a connection that breaks is
+ * broken for both. Ctrl-C closes the listener and all connections.
  */
 
 import { ClosedError, connect, join, listen, type Operation, spawn, type TcpStream } from "../src/index.ts";

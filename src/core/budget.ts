@@ -1,9 +1,10 @@
 /**
  * The budget of the task that runs: how many operations it may complete without suspending before it must let others run.
  *
- * An operation that finds its answer at once does not suspend, so a task whose peer is fast enough would never let go of the
- * thread. Such an operation spends one unit, and once the budget is used up it yields first (tokio's cooperative budget does the
- * same). The executor refills it at each resume. One for each JavaScript thread: a thread runs one task at a time.
+ * An operation that finds its answer at once does not suspend, so a task whose peer is fast enough would never let go
+ * of the thread. Such an operation spends one unit, and once the budget is used up it yields first (tokio's cooperative
+ * budget does the same). The executor refills it at each resume. One for each JavaScript thread: a thread runs one task
+ * at a time.
  */
 
 /** Enough to make the cost of yielding vanish, few enough for others to wait only microseconds. */

@@ -2,8 +2,8 @@
  * What the executor sees of a reactor. Any object that meets this interface will do: the package's `Reactor`, or one
  * without a kernel and without a thread, in a test.
  *
- * The executor alternates: it polls without waiting while tasks are ready, and parks when none is. While it is parked, the driver
- * watches the sources on its own, and calls the client when something became ready or the deadline has come.
+ * The executor alternates: it polls without waiting while tasks are ready, and parks when none is. While it is parked,
+ * the driver watches the sources on its own, and calls the client when something became ready or the deadline has come.
  */
 
 import type { Interest } from "./interest.ts";
@@ -15,8 +15,8 @@ export interface Driver {
   readonly system?: System | undefined;
 
   /**
-   * By how much a deadline may be missed, in nanoseconds, while so many come that each waking fires several anyway; absent if
-   * waking costs nothing. A deadline that comes alone is kept as exactly as the driver can.
+   * By how much a deadline may be missed, in nanoseconds, while so many come that each waking fires several anyway;
+   * absent if waking costs nothing. A deadline that comes alone is kept as exactly as the driver can.
    */
   readonly timerSlackNs?: number | undefined;
 
@@ -45,8 +45,8 @@ export interface Driver {
   release(source: Source): void;
 
   /**
-   * Delivers what is ready to its sources, waiting at most `timeoutNs` nanoseconds for the first (0: not at all, Infinity: as long
-   * as it takes). Returns how many it delivered; 0 also when the wait was cut short.
+   * Delivers what is ready to its sources, waiting at most `timeoutNs` nanoseconds for the first (0: not at all,
+   * Infinity: as long as it takes). Returns how many it delivered; 0 also when the wait was cut short.
    */
   poll(timeoutNs: number): number;
 
@@ -57,7 +57,10 @@ export interface Driver {
    */
   park(deadlineNs: number, isWaiting: boolean): boolean;
 
-  /** Calls `client.onReady()` once soon: before the host's event loop goes on, or, `afterHost`, when it has had its turn. */
+  /**
+   * Calls `client.onReady()` once soon: before the host's event loop goes on, or, `afterHost`, when it has had its
+   * turn.
+   */
   schedule(afterHost: boolean): void;
 
   /** Gives back all that the driver holds of the operating system. */

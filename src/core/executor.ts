@@ -1,9 +1,10 @@
 /**
  * The executor: the scheduler that resumes tasks at their suspend points when what they wait for has come.
  *
- * It works in turns. A turn resumes the tasks that are ready, fires the deadlines that have come, and asks the driver what became
- * ready, again and again until nothing is left to do; then it parks. A turn is bounded in time and in resumes, after which
- * the host's event loop has its own. With `blockOn` there is no host: the thread blocks in the driver's poll.
+ * It works in turns. A turn resumes the tasks that are ready, fires the deadlines that have come, and asks the driver
+ * what became ready, again and again until nothing is left to do; then it parks. A turn is bounded in time and in
+ * resumes, after which the host's event loop has its own. With `blockOn` there is no host: the thread blocks in the
+ * driver's poll.
  */
 
 import type { Driver, DriverClient } from "./driver.ts";
@@ -17,7 +18,10 @@ import { Task, type TaskOptions } from "./task.ts";
 import { Timers } from "./timers.ts";
 
 export interface RunOptions extends TaskOptions {
-  /** Cancels the main task and all others of the run when it is aborted. The promise then rejects with the signal's reason. */
+  /**
+   * Cancels the main task and all others of the run when it is aborted. The promise then rejects with the signal's
+   * reason.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -49,10 +53,11 @@ export class Executor implements Scheduler, DriverClient {
   }
 
   /**
-   * Runs a task beside the host's event loop. The promise settles when the task and all that were spawned in it have ended: with the
-   * task's value; with its error, or the `UnhandledTaskError` of a task that nobody joined (an `AggregateError` if there are
-   * several); with the signal's reason if it was aborted, or a `CancelledError` if the task was cancelled otherwise.
-   * Rejects with a `TypeError` if `body` is neither a generator function nor an operation.
+   * Runs a task beside the host's event loop. The promise settles when the task and all that were spawned in it have
+   * ended: with the task's value; with its error, or the `UnhandledTaskError` of a task that nobody joined (an
+   * `AggregateError` if there are several); with the signal's reason if it was aborted, or a `CancelledError` if the
+   * task was cancelled otherwise. Rejects with a `TypeError` if `body` is neither a generator function nor an
+   * operation.
    */
   run<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -78,10 +83,10 @@ export class Executor implements Scheduler, DriverClient {
   }
 
   /**
-   * Runs a task and blocks the thread until it and all that were spawned in it have ended. Nothing of the host runs meanwhile: no
-   * promise settles, no timer fires.
-   * @throws what the task throws; `UnhandledTaskError` or an `AggregateError` for others; `DeadlockError` if every task waits and
-   *   nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
+   * Runs a task and blocks the thread until it and all that were spawned in it have ended. Nothing of the host runs
+   * meanwhile: no promise settles, no timer fires.
+   * @throws what the task throws; `UnhandledTaskError` or an `AggregateError` for others; `DeadlockError` if every task
+   *   waits and nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
    */
   blockOn<T>(body: TaskBody<T>, options: TaskOptions = {}): T {
     this.refuseNesting();
@@ -108,8 +113,8 @@ export class Executor implements Scheduler, DriverClient {
   }
 
   /**
-   * Cancels all tasks and settles no promise of `run` any more: for a program that is replaced as it runs (`bun --hot`), so that nobody
-   * is left to hear of it.
+   * Cancels all tasks and settles no promise of `run` any more: for a program that is replaced as it runs (`bun
+   * --hot`), so that nobody is left to hear of it.
    */
   abandon(): void {
     this.isAbandoned = true;
@@ -125,7 +130,10 @@ export class Executor implements Scheduler, DriverClient {
     return child;
   }
 
-  /** Part of `Scheduler`. A source that nobody waits for is not registered, so the table is only as long as the highest descriptor. */
+  /**
+   * Part of `Scheduler`. A source that nobody waits for is not registered, so the table is only as long as the highest
+   * descriptor.
+   */
   foreignSource(descriptor: number): Source {
     let source = this.foreignSources.get(descriptor);
     if (source === undefined) {
@@ -183,7 +191,10 @@ export class Executor implements Scheduler, DriverClient {
     return count;
   }
 
-  /** After a waking that fired many, the next one waits for as many again: the slack is spent only where it spares wakings. */
+  /**
+   * After a waking that fired many, the next one waits for as many again: the slack is spent only where it spares
+   * wakings.
+   */
   private expireTimers(nowNs: number): void {
     if (this.timers.expire(nowNs) >= DENSE_DEADLINES) this.restsUntilNs = nowNs + (this.driver.timerSlackNs ?? 0);
   }
@@ -214,8 +225,8 @@ export class Executor implements Scheduler, DriverClient {
   }
 
   /**
-   * Bun 1.4.5 ends a program for an unhandled rejection at the next turn of its event loop, and after a turn of ours there may be
-   * none: the program would hang.
+   * Bun 1.4.5 ends a program for an unhandled rejection at the next turn of its event loop, and after a turn of ours
+   * there may be none: the program would hang.
    */
   private letHostNotice(): void {
     if (!this.isBlockingNow) this.scheduleTurnAfterHost();
@@ -298,7 +309,10 @@ const TURN_NS = 2_000_000;
 /** The same bound for drivers whose clock does not move while tasks run. */
 const RESUMES_PER_TURN = 100_000;
 
-/** How many tasks are resumed before the driver is asked again: a poll is a system call, and so costs as much as ten resumes. */
+/**
+ * How many tasks are resumed before the driver is asked again: a poll is a system call, and so costs as much as ten
+ * resumes.
+ */
 const RESUMES_BETWEEN_POLLS = 256;
 
 /** Deadlines that one waking fires are called dense from this number on: the latency of the waking itself gathers a few. */

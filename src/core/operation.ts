@@ -1,9 +1,9 @@
 /**
  * An operation is what a task writes `yield*` before: it yields requests to its executor and in the end has a value.
  *
- * Generator functions are operations' usual form. On hot paths an operation is a small object that is its own
- * iterator; such a *leaf* has `next` and `throw` (without `throw` the language would turn an error into a `TypeError` that hides it) but no
- * `return`, which the language does not need.
+ * Generator functions are operations' usual form. On hot paths an operation is a small object that is its own iterator;
+ * such a *leaf* has `next` and `throw` (without `throw` the language would turn an error into a `TypeError` that hides
+ * it) but no `return`, which the language does not need.
  */
 
 import { describeValue, OperationReusedError } from "./errors.ts";
@@ -82,5 +82,6 @@ function describeWrongBody(body: unknown, result: unknown): string {
 }
 
 function ignoreRejection(): void {
-  // The caller gets a TypeError for having passed an async function; what that function would have done is beside the point.
+  // The caller gets a TypeError for having passed an async function; what that function would have done is beside the
+  // point.
 }

@@ -11,10 +11,11 @@ export interface Resumption<T> {
 }
 
 /**
- * Suspends the task until `arm` ends the wait through the resumption that it is given, now or later. `arm` returns its undo, which is
- * called if the task is cancelled first; it takes back what `arm` did.
+ * Suspends the task until `arm` ends the wait through the resumption that it is given, now or later. `arm` returns its
+ * undo, which is called if the task is cancelled first; it takes back what `arm` did.
  *
- * This is the bridge from callbacks: `park((resumption) => { const timer = setTimeout(resumption.succeed, 5); return () => clearTimeout(timer); })`
+ * This is the bridge from callbacks: `park((resumption) => { const timer = setTimeout(resumption.succeed, 5); return ()
+ * => clearTimeout(timer); })`
  * @throws what `arm` throws
  */
 export function park<T>(
@@ -65,8 +66,8 @@ export class ParkOperation<T> extends LeafOperation<T> {
 }
 
 /**
- * The request, the resumption and the undo of a wait in one. It lets the first end of the wait through and no other: callbacks
- * of user code may come twice, or late.
+ * The request, the resumption and the undo of a wait in one. It lets the first end of the wait through and no other:
+ * callbacks of user code may come twice, or late.
  */
 class ParkedOnce<T> extends SuspendRequest implements Resumption<T>, Undo {
   /** Who waits; null before, and once the wait is over. */

@@ -1,10 +1,10 @@
 /**
- * The requests that a task yields at a suspend point. There are three, and a new feature is an operation over these, not a fourth:
- * interest in a source, a deadline, and `park` for all that JavaScript itself resumes (joins, channels, promises). Besides, a task
- * can ask its executor for something that it has at once, which is no suspend point.
+ * The requests that a task yields at a suspend point. There are three, and a new feature is an operation over these,
+ * not a fourth: interest in a source, a deadline, and `park` for all that JavaScript itself resumes (joins, channels,
+ * promises). Besides, a task can ask its executor for something that it has at once, which is no suspend point.
  *
- * One rule holds for all: *arming a request returns its undo*. Cancellation, timeouts and races follow from it: whoever ends a
- * wait early calls the undo, and the request will not resume the task any more.
+ * One rule holds for all: *arming a request returns its undo*. Cancellation, timeouts and races follow from it: whoever
+ * ends a wait early calls the undo, and the request will not resume the task any more.
  */
 
 import type { Interest } from "./interest.ts";
@@ -30,7 +30,10 @@ export interface Suspension {
   fail(error: unknown): void;
 }
 
-/** What a task yields. The private mark makes the type nominal: an operation is no request, so a forgotten `*` does not compile. */
+/**
+ * What a task yields. The private mark makes the type nominal: an operation is no request, so a forgotten `*` does not
+ * compile.
+ */
 export abstract class SuspendRequest {
   declare private readonly mark: never;
 
@@ -43,8 +46,8 @@ export abstract class SuspendRequest {
   abstract describe(): string;
 
   /**
-   * Makes the request. Returns its undo; or null if the suspension was resumed already, within this call, and there is nothing to
-   * undo. What it throws is thrown into the task.
+   * Makes the request. Returns its undo; or null if the suspension was resumed already, within this call, and there is
+   * nothing to undo. What it throws is thrown into the task.
    */
   abstract arm(suspension: Suspension): Undo | null;
 }

@@ -1,6 +1,6 @@
 /**
- * A scope owns tasks: it knows them, cancels them, and collects their errors. Every task has one; today each `run` and `blockOn`
- * makes one for its main task and all that is spawned in it.
+ * A scope owns tasks: it knows them, cancels them, and collects their errors. Every task has one; today each `run` and
+ * `blockOn` makes one for its main task and all that is spawned in it.
  */
 
 import { combineErrors, UnhandledTaskError } from "./errors.ts";

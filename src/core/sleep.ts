@@ -5,8 +5,8 @@ import { LeafOperation, type Operation } from "./operation.ts";
 import { DeadlineRequest, type SuspendRequest } from "./request.ts";
 
 /**
- * Suspends the task for `durationMs` milliseconds, fractions included (epoll_pwait2(2) counts nanoseconds), and never for less. 0 lets
- * others run once; Infinity waits until the task is cancelled.
+ * Suspends the task for `durationMs` milliseconds, fractions included (epoll_pwait2(2) counts nanoseconds), and never
+ * for less. 0 lets others run once; Infinity waits until the task is cancelled.
  * @throws RangeError if the duration is negative or no number
  */
 export function sleep(durationMs: number): Operation<void> {
@@ -15,8 +15,8 @@ export function sleep(durationMs: number): Operation<void> {
 }
 
 /**
- * Suspends the task until the executor's clock shows `deadlineMs`, in milliseconds; not at all long if it does already. The clock of
- * `run` and `blockOn` is `performance.now()`.
+ * Suspends the task until the executor's clock shows `deadlineMs`, in milliseconds; not at all long if it does already.
+ * The clock of `run` and `blockOn` is `performance.now()`.
  * @throws RangeError if the deadline is negative or no number
  */
 export function sleepUntil(deadlineMs: number): Operation<void> {

@@ -1,10 +1,10 @@
 /**
  * A source: a descriptor that tasks wait for, with its cached readiness and its waiters, at most one for each direction.
  *
- * Streams that the package owns are *edge* sources: registered once, and the kernel reports changes. What it reported stays cached until
- * an operation has found the opposite (`EAGAIN`, or a short read) and clears it; an event that comes when nobody waits is kept that
- * way. Only the executor's thread touches the cache, and it clears before it drains the next events, so that no event is erased unseen.
- * That the peer closed is final and is never cleared.
+ * Streams that the package owns are *edge* sources: registered once, and the kernel reports changes. What it reported
+ * stays cached until an operation has found the opposite (`EAGAIN`, or a short read) and clears it; an event that comes
+ * when nobody waits is kept that way. Only the executor's thread touches the cache, and it clears before it drains the
+ * next events, so that no event is erased unseen. That the peer closed is final and is never cleared.
  *
  * Descriptors of others are *one-shot* sources: armed for each wait and never cached, because foreign code may leave
  * bytes unread or reuse the number.
@@ -96,7 +96,8 @@ export class Source {
   close(): void {
     if (this.isClosedNow) return;
     this.isClosedNow = true;
-    // A task that was about to go on must wait again, which ends with an error, and not try: the number may be another's by then.
+    // A task that was about to go on must wait again, which ends with an error, and not try: the number may be
+    // another's by then.
     this.readiness = 0;
     this.driver?.release(this);
     if (this.hasReader || this.hasWriter)

@@ -2,15 +2,18 @@
  * The seam between the package and the world: every socket call, name look-up and warning of `io/` goes through a `System`.
  * `native/` implements it over the Zig library; a test, or a simulated network, implements it in memory.
  *
- * Calls never block. They return what the system call returns, or a negated error number (`result < 0`); `fail` turns that into
- * the error to throw.
+ * Calls never block. They return what the system call returns, or a negated error number (`result < 0`); `fail` turns
+ * that into the error to throw.
  */
 
 import type { SystemError } from "./errors.ts";
 
 /** A resolved place on the network. */
 export interface SocketAddress {
-  /** An IPv4 address in dotted decimal form, or an IPv6 address as RFC 5952 writes it, with its zone (`%2`) if it has one. */
+  /**
+   * An IPv4 address in dotted decimal form, or an IPv6 address as RFC 5952 writes it, with its zone (`%2`) if it has
+   * one.
+   */
   readonly host: string;
   /** From 0 to 65,535. */
   readonly port: number;

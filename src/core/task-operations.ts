@@ -6,10 +6,10 @@ import { AskRequest, SuspendRequest, type Suspension, type Undo } from "./reques
 import type { Joiner, Task, TaskOptions } from "./task.ts";
 
 /**
- * Starts a task beside this one, which goes on at once: `spawn` is no suspend point. The new task runs when its turn comes, and
- * reaches its first suspend point even if it is cancelled before, so that what was handed to it is in its care. In a run that is
- * being cancelled it is cancelled as well. The run waits for it. If it fails while no task is joining it, all tasks of the run are
- * cancelled and the run fails with an `UnhandledTaskError`.
+ * Starts a task beside this one, which goes on at once: `spawn` is no suspend point. The new task runs when its turn
+ * comes, and reaches its first suspend point even if it is cancelled before, so that what was handed to it is in its
+ * care. In a run that is being cancelled it is cancelled as well. The run waits for it. If it fails while no task is
+ * joining it, all tasks of the run are cancelled and the run fails with an `UnhandledTaskError`.
  * @returns the new task
  * @throws TypeError if `body` is neither a generator function nor an operation
  */

@@ -20,7 +20,10 @@ export interface TaskOptions {
  */
 export type TaskState = "ready" | "running" | "suspended" | "completed" | "failed" | "cancelled";
 
-/** Who waits for the end of a task, and so takes care of its error. The task links those that wait for it; the links are its own. */
+/**
+ * Who waits for the end of a task, and so takes care of its error. The task links those that wait for it; the links are
+ * its own.
+ */
 export interface Joiner {
   nextJoiner: Joiner | null;
   previousJoiner: Joiner | null;
@@ -80,9 +83,10 @@ export class Task<T> implements Suspension {
   }
 
   /**
-   * Asks the task to end. It ends at its suspend point, or at its next one: `finally` blocks run, and may suspend in their turn;
-   * `catch` does not see it. A task that another has spawned and that has not begun runs to its first suspend point; any other that has
-   * not begun never does. Of several cancels the first counts; one of a task that has ended does nothing.
+   * Asks the task to end. It ends at its suspend point, or at its next one: `finally` blocks run, and may suspend in
+   * their turn; `catch` does not see it. A task that another has spawned and that has not begun runs to its first
+   * suspend point; any other that has not begun never does. Of several cancels the first counts; one of a task that has
+   * ended does nothing.
    * @param reason what whoever joins the task is told
    */
   cancel(reason?: unknown): void {

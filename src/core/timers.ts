@@ -1,8 +1,8 @@
 /**
  * The deadlines that tasks wait for: a four-ary heap, ordered by deadline and, among equal ones, by the order of arming.
  *
- * Insert and remove are O(log n): each request knows its place. Four children a node make the heap half as deep as two do and keep
- * a node's children side by side.
+ * Insert and remove are O(log n): each request knows its place. Four children a node make the heap half as deep as two
+ * do and keep a node's children side by side.
  */
 
 import type { DeadlineRequest } from "./request.ts";
@@ -34,8 +34,8 @@ export class Timers {
   }
 
   /**
-   * Expires all whose deadline is not after `nowNs`, earliest first; returns how many. Those that are armed meanwhile wait for the next
-   * call, so that a task that sleeps for no time again and again starves nobody.
+   * Expires all whose deadline is not after `nowNs`, earliest first; returns how many. Those that are armed meanwhile
+   * wait for the next call, so that a task that sleeps for no time again and again starves nobody.
    */
   expire(nowNs: number): number {
     if (this.nextDeadlineNs > nowNs) return 0;

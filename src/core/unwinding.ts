@@ -1,16 +1,18 @@
 /**
  * Ends a chain of generators from the inside out, with clean-up that may suspend at every level.
  *
- * Facts. A task is a chain: its generator waits in a `yield*` for another, which waits in a `yield*` for the next. `return()` on the outermost
- * is passed down by the language, and each generator's `finally` runs on the way back out. But when an inner `finally` suspends, the
- * language forgets: after the next `next()` the outer `yield*` takes the inner generator's end for a normal one, its value for the
- * operation's, and goes on as if nothing had been cancelled. A second `return()` would be passed down as well, and skip what is left of the
- * inner `finally`. The language looks a delegate's `return` up each time that it calls it, by name.
+ * Facts. A task is a chain: its generator waits in a `yield*` for another, which waits in a `yield*` for the next.
+ * `return()` on the outermost is passed down by the language, and each generator's `finally` runs on the way back out.
+ * But when an inner `finally` suspends, the language forgets: after the next `next()` the outer `yield*` takes the
+ * inner generator's end for a normal one, its value for the operation's, and goes on as if nothing had been cancelled.
+ * A second `return()` would be passed down as well, and skip what is left of the inner `finally`. The language looks a
+ * delegate's `return` up each time that it calls it, by name.
  *
- * Decision. While the first `return()` is passed down, `return` of all generators is replaced by one that notes on whom it is called and
- * what that answered: it is put back before anything else can run. So the generators of the chain that have not ended are known. From then
- * on the innermost is resumed directly; when it ends, the next one outward gets its own `return()`, which finds an ended delegate and so runs
- * its `finally`, and so forth. A `finally` that throws throws into the next one outward, as it would in plain code.
+ * Decision. While the first `return()` is passed down, `return` of all generators is replaced by one that notes on whom
+ * it is called and what that answered: it is put back before anything else can run. So the generators of the chain that
+ * have not ended are known. From then on the innermost is resumed directly; when it ends, the next one outward gets its
+ * own `return()`, which finds an ended delegate and so runs its `finally`, and so forth. A `finally` that throws throws
+ * into the next one outward, as it would in plain code.
  */
 
 import type { SuspendRequest } from "./request.ts";
@@ -85,7 +87,10 @@ class Tracer {
     }
   }
 
-  /** Those that suspended in the request that came out, which passes through all of them. The first visit is the outermost's. */
+  /**
+   * Those that suspended in the request that came out, which passes through all of them. The first visit is the
+   * outermost's.
+   */
   suspendedWith(result: Step): Frame[] {
     return this.visits
       .filter(({ answer }) => answer?.done === false && answer.value === result.value)

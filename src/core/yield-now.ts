@@ -27,7 +27,10 @@ export const YIELD_REQUEST: SuspendRequest = new YieldRequest();
 const SUSPENDED: IteratorResult<SuspendRequest, void> = { done: false, value: YIELD_REQUEST };
 const ENDED: IteratorResult<SuspendRequest, void> = { done: true, value: undefined };
 
-/** Has no state of its own (the answer tells the second step from the first), so that one object serves all and nothing is allocated. */
+/**
+ * Has no state of its own (the answer tells the second step from the first), so that one object serves all and nothing
+ * is allocated.
+ */
 class YieldOperation implements Operation<void>, Iterator<SuspendRequest, void, unknown> {
   [Symbol.iterator](): this {
     return this;

@@ -12,10 +12,10 @@ import type { SocketAddress, System } from "../core/system.ts";
 export type Place = Pick<SocketAddress, "host" | "family">;
 
 /**
- * The addresses that a host stands for, at least one, in the order to try them: the families in turn, as RFC 8305 (section 4)
- * has it. The empty list means that the deadline came first.
- * @throws TypeError if the host is no string; an Error like Node.js's if it has no address (`ENOTFOUND`); UnsupportedError for a
- *   name inside blockOn
+ * The addresses that a host stands for, at least one, in the order to try them: the families in turn, as RFC 8305
+ * (section 4) has it. The empty list means that the deadline came first.
+ * @throws TypeError if the host is no string; an Error like Node.js's if it has no address (`ENOTFOUND`);
+ *   UnsupportedError for a name inside blockOn
  */
 export function* resolveHost(system: System, host: string, deadline?: DeadlineRequest): Operation<readonly Place[]> {
   if (typeof host !== "string" || host === "") {

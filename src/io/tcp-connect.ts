@@ -4,8 +4,9 @@
  * Facts. A name may have several addresses, of both families, and some of them may not answer for minutes. connect(2) on a
  * non-blocking socket returns at once; the socket becomes writable when the outcome is there, and SO_ERROR tells it.
  *
- * Decision. Happy Eyeballs (RFC 8305): the addresses are tried in turn, families alternating; the next one begins as soon as
- * one has failed, or after 250 ms without an answer. The first connection wins and the other attempts are closed, also when the task is cancelled.
+ * Decision. Happy Eyeballs (RFC 8305): the addresses are tried in turn, families alternating; the next one begins as
+ * soon as one has failed, or after 250 ms without an answer. The first connection wins and the other attempts are
+ * closed, also when the task is cancelled.
  */
 
 import { currentSystem } from "../core/current-system.ts";
@@ -30,8 +31,9 @@ export interface ConnectOptions {
 
 /**
  * Connects to a server.
- * @throws RangeError for a port or a time out of range; SystemError such as `ECONNREFUSED`, or `ETIMEDOUT` after `timeoutMs`; an
- *   AggregateError with the first one's `code` if several addresses failed; what the name look-up throws (`ENOTFOUND`)
+ * @throws RangeError for a port or a time out of range; SystemError such as `ECONNREFUSED`, or `ETIMEDOUT` after
+ *   `timeoutMs`; an AggregateError with the first one's `code` if several addresses failed; what the name look-up
+ *   throws (`ENOTFOUND`)
  */
 export function* connect(options: ConnectOptions): Operation<TcpStream> {
   const { port, host = "localhost", timeoutMs } = options;

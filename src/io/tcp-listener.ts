@@ -1,12 +1,12 @@
 /**
  * A listening TCP socket.
  *
- * Facts. When the process has no descriptor left, accept4(2) fails and the connection stays in the backlog; with edge-triggered
- * readiness nobody is told again, and a loop that tries at once spins. Some errors of accept concern the one connection that was about to be accepted, not
- * the listener.
+ * Facts. When the process has no descriptor left, accept4(2) fails and the connection stays in the backlog; with
+ * edge-triggered readiness nobody is told again, and a loop that tries at once spins. Some errors of accept concern the
+ * one connection that was about to be accepted, not the listener.
  *
- * Decision. A broken connection is skipped. When descriptors are used up, `accept` says so once, waits a moment, and tries again until it works; it
- * never gives up the listener.
+ * Decision. A broken connection is skipped. When descriptors are used up, `accept` says so once, waits a moment, and
+ * tries again until it works; it never gives up the listener.
  */
 
 import { spendBudget } from "../core/budget.ts";
@@ -28,14 +28,17 @@ export interface ListenOptions {
   readonly host?: string | undefined;
   /** How many connections may wait to be accepted; by default 511. The system has a limit of its own (listen(2)). */
   readonly backlog?: number | undefined;
-  /** Whether other sockets may listen on the same port, the kernel spreading the connections (SO_REUSEPORT of socket(7)); by default not. */
+  /**
+   * Whether other sockets may listen on the same port, the kernel spreading the connections (SO_REUSEPORT of
+   * socket(7)); by default not.
+   */
   readonly reusePort?: boolean | undefined;
 }
 
 /**
  * Opens a listening socket.
- * @throws RangeError for a port or a backlog out of range; SystemError such as `EADDRINUSE` or `EACCES`; what the name look-up
- *   throws (`ENOTFOUND`)
+ * @throws RangeError for a port or a backlog out of range; SystemError such as `EADDRINUSE` or `EACCES`; what the name
+ *   look-up throws (`ENOTFOUND`)
  */
 export function* listen(options: ListenOptions): Operation<TcpListener> {
   const { port, host, backlog = DEFAULT_BACKLOG } = options;
@@ -78,15 +81,18 @@ export class TcpListener implements Disposable, Named {
   }
 
   /**
-   * Takes the next connection; suspends the task until there is one. Goes on when a connection broke before it was accepted, and when
-   * descriptors are used up: it warns then, and tries again every 100 ms.
+   * Takes the next connection; suspends the task until there is one. Goes on when a connection broke before it was
+   * accepted, and when descriptors are used up: it warns then, and tries again every 100 ms.
    * @throws BusyError if another task is accepting; ClosedError if the listener is closed, before or meanwhile; SystemError
    */
   accept(): Operation<TcpStream> {
     return new AcceptOperation(this);
   }
 
-  /** Stops listening. Connections that were accepted stay. A task that accepts gets a `ClosedError`. Does nothing the second time. */
+  /**
+   * Stops listening. Connections that were accepted stay. A task that accepts gets a `ClosedError`. Does nothing the
+   * second time.
+   */
   close(): void {
     if (this.isClosed) return;
     this.source.close();

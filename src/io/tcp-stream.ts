@@ -1,9 +1,9 @@
 /**
  * A TCP connection.
  *
- * Reads and writes first try; only if the kernel says "would block", or is known to, does the task suspend. The socket is registered at the first
- * wait, edge-triggered, and stays so until it is closed. A read that was shorter than its buffer has emptied the socket (epoll(7)), so the
- * next one waits without trying.
+ * Reads and writes first try; only if the kernel says "would block", or is known to, does the task suspend. The socket
+ * is registered at the first wait, edge-triggered, and stays so until it is closed. A read that was shorter than its
+ * buffer has emptied the socket (epoll(7)), so the next one waits without trying.
  */
 
 import { spendBudget } from "../core/budget.ts";
@@ -92,7 +92,8 @@ export class TcpStream implements Disposable, Named {
   }
 
   /**
-   * Suspends the task until there is something to read, without reading it: a server with many idle connections takes a buffer only then.
+   * Suspends the task until there is something to read, without reading it: a server with many idle connections takes a
+   * buffer only then.
    * @throws what `read` throws
    */
   readable(): Operation<void> {
@@ -100,10 +101,11 @@ export class TcpStream implements Disposable, Named {
   }
 
   /**
-   * Writes all of `data` (a string as UTF-8), or its bytes from `start` up to `end`; suspends the task while the peer does not take them.
-   * The buffer must not change meanwhile.
-   * @throws RangeError if `start` and `end` are no range of `data`; SystemError such as `EPIPE` or `ECONNRESET`; BusyError if another task is writing; ClosedError after `shutdown`, or if this
-   *   side has closed the connection, before or meanwhile. Some bytes may have been sent by then.
+   * Writes all of `data` (a string as UTF-8), or its bytes from `start` up to `end`; suspends the task while the peer
+   * does not take them. The buffer must not change meanwhile.
+   * @throws RangeError if `start` and `end` are no range of `data`; SystemError such as `EPIPE` or `ECONNRESET`;
+   *   BusyError if another task is writing; ClosedError after `shutdown`, or if this side has closed the connection,
+   *   before or meanwhile. Some bytes may have been sent by then.
    */
   write(data: Uint8Array | string, start = 0, end?: number): Operation<void> {
     const bytes = toBytes(data);
@@ -131,8 +133,8 @@ export class TcpStream implements Disposable, Named {
   }
 
   /**
-   * Closes the connection. What was written is still delivered; tasks that wait for the connection get a `ClosedError`. Does nothing the
-   * second time.
+   * Closes the connection. What was written is still delivered; tasks that wait for the connection get a `ClosedError`.
+   * Does nothing the second time.
    */
   close(): void {
     if (this.isClosed) return;
@@ -152,7 +154,8 @@ export class TcpStream implements Disposable, Named {
   }
 
   /**
-   * Whether small writes are sent at once (TCP_NODELAY of tcp(7)) instead of being held back until the peer has confirmed earlier ones.
+   * Whether small writes are sent at once (TCP_NODELAY of tcp(7)) instead of being held back until the peer has
+   * confirmed earlier ones.
    * @throws SystemError; ClosedError after `close`
    */
   noDelay(isOn = true): void {
@@ -160,8 +163,8 @@ export class TcpStream implements Disposable, Named {
   }
 
   /**
-   * Whether an idle connection is probed, so that a peer that is gone is noticed (SO_KEEPALIVE of socket(7), TCP_KEEPIDLE and others of
-   * tcp(7)). What is not given stays as the system has it.
+   * Whether an idle connection is probed, so that a peer that is gone is noticed (SO_KEEPALIVE of socket(7),
+   * TCP_KEEPIDLE and others of tcp(7)). What is not given stays as the system has it.
    * @throws RangeError for a time that is none; SystemError; ClosedError after `close`
    */
   keepAlive(options: KeepAliveOptions | false = {}): void {
@@ -190,7 +193,8 @@ export class TcpStream implements Disposable, Named {
 
   /**
    * The address of the peer.
-   * @throws SystemError `ENOTCONN` if the connection is gone and the address was not asked for before; ClosedError likewise after `close`
+   * @throws SystemError `ENOTCONN` if the connection is gone and the address was not asked for before; ClosedError
+   *   likewise after `close`
    */
   get remoteAddress(): SocketAddress {
     if (this.knownPeer === null) {
@@ -300,8 +304,8 @@ export function showAddress({ host, port }: Pick<SocketAddress, "host" | "port">
 type Step<T> = IteratorResult<SuspendRequest, T>;
 
 /**
- * The common part of a connection's leaf operations: used once, begun once, then tried until done. One that has to wait holds its
- * direction of the stream until it ends, also while it is about to go on, so that no other slips in between.
+ * The common part of a connection's leaf operations: used once, begun once, then tried until done. One that has to wait
+ * holds its direction of the stream until it ends, also while it is about to go on, so that no other slips in between.
  */
 abstract class StreamOperation<T> implements Operation<T>, Iterator<SuspendRequest, T, unknown> {
   private isUsed = false;

@@ -51,7 +51,10 @@ function parseIPv4(text: string): number[] {
   return text.split(".").map(Number);
 }
 
-/** Of a text that is an IPv6 address: eight groups of hexadecimal digits, the longest run of zeros maybe left out, the end maybe as IPv4. */
+/**
+ * Of a text that is an IPv6 address: eight groups of hexadecimal digits, the longest run of zeros maybe left out, the
+ * end maybe as IPv4.
+ */
 function parseIPv6(text: string): Uint8Array {
   const [head = "", tail = ""] = text.split("::");
   const first = parseGroups(head);

@@ -1,7 +1,8 @@
 /**
  * The Zig library: where it is found, how it is loaded, and the check that it is the one that this code was written for.
  *
- * It is opened on the main thread before any Worker opens it, and never closed: its code may be running on the reactor thread.
+ * It is opened on the main thread before any Worker opens it, and never closed: its code may be running on the reactor
+ * thread.
  */
 
 import { dlopen, type FFIFunction, type Library } from "bun:ffi";
@@ -70,8 +71,8 @@ export interface LoadedLibrary {
 
 /**
  * The library, loaded at the first call.
- * @throws UnsupportedError if there is none for this platform; an Error that names the paths that were tried, or what is wrong
- *   with the file
+ * @throws UnsupportedError if there is none for this platform; an Error that names the paths that were tried, or what
+ *   is wrong with the file
  */
 export function nativeLibrary(): LoadedLibrary {
   if (loaded === undefined) {

@@ -1,11 +1,14 @@
 /**
- * The event queue of the operating system, as the reactor and its thread call it: memory that both share, and the calls on it.
- * Results below zero are negated error numbers; the contract is written in `zig/src/queue.zig`.
+ * The event queue of the operating system, as the reactor and its thread call it: memory that both share, and the calls
+ * on it. Results below zero are negated error numbers; the contract is written in `zig/src/queue.zig`.
  */
 
 import { type NativeFunctions, nativeLibrary, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
 
-/** A power of two; as many events as one poll fetches at most, so that one poll is enough for all that is ready on a busy server. */
+/**
+ * A power of two; as many events as one poll fetches at most, so that one poll is enough for all that is ready on a
+ * busy server.
+ */
 export const RING_ENTRIES = 1024;
 
 export const RING_BYTES = RING_HEADER_BYTES + RING_ENTRIES * RING_ENTRY_BYTES;

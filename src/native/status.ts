@@ -5,7 +5,10 @@ import { getSystemErrorMap } from "node:util";
 import { SystemError } from "../core/errors.ts";
 import type { ErrorMeaning, SocketAddress } from "../core/system.ts";
 
-/** What the operations act on; every other number is just an error. accept(2) says which errors concern only the connection. */
+/**
+ * What the operations act on; every other number is just an error. accept(2) says which errors concern only the
+ * connection.
+ */
 const MEANINGS: Readonly<Record<string, ErrorMeaning>> = {
   EAGAIN: "wouldBlock",
   EINTR: "inProgress",

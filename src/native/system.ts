@@ -80,8 +80,8 @@ async function resolveName(name: string): Promise<readonly string[]> {
 }
 
 /**
- * The list of parts for a vectored send. It holds addresses, so it is written right before the call and used by that call alone; the
- * buffers themselves are held by the caller meanwhile.
+ * The list of parts for a vectored send. It holds addresses, so it is written right before the call and used by that
+ * call alone; the buffers themselves are held by the caller meanwhile.
  */
 class PartMemory {
   private readonly bytes = new Uint8Array(MOST_PARTS * PART_BYTES);

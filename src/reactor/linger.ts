@@ -1,13 +1,14 @@
 /**
  * How long it pays to wait for the next event awake, before the thread is put to sleep.
  *
- * Facts. Putting the executor to sleep and waking it again takes longer than a peer on the same machine needs to answer: with
- * one connection, polling on for 50 µs gave three times the messages at two thirds of the CPU time a message. Polling on in vain
- * costs that time for nothing.
+ * Facts. Putting the executor to sleep and waking it again takes longer than a peer on the same machine needs to
+ * answer: with one connection, polling on for 50 µs gave three times the messages at two thirds of the CPU time a
+ * message. Polling on in vain costs that time for nothing.
  *
- * Decision. Estimate the gap between the moment when nothing is left to do and the next event, by a moving average of what was seen, bounded so
- * that one long pause does not hide the burst after it. Poll on only while the estimate is below the bound that the user set. A gap that
- * ended in a wake-up looks longer than it was, by the cost of the wake-up; so that much is taken off it.
+ * Decision. Estimate the gap between the moment when nothing is left to do and the next event, by a moving average of
+ * what was seen, bounded so that one long pause does not hide the burst after it. Poll on only while the estimate is
+ * below the bound that the user set. A gap that ended in a wake-up looks longer than it was, by the cost of the
+ * wake-up; so that much is taken off it.
  */
 
 /** The bound unless the user sets another: about the cost of a sleep and a wake-up, which is the most that can be saved. */

@@ -1,9 +1,10 @@
 /**
  * The reactor: owns one event queue and the thread that waits on it, and tells an executor what became ready.
  *
- * It is a `Driver`, so an `Executor` can be put on it as it is; and it serves any other executor: register interest with
- * `registrator()`, take what is ready with `drain`, wait with `fetch` (blocking) or `park` (the thread waits and `onReady` is
- * called), and end it with `close`. `ready-channel.ts` tells how its thread and the executor's share the polling.
+ * It is a `Driver`, so an `Executor` can be put on it as it is; and it serves any other executor: register interest
+ * with `registrator()`, take what is ready with `drain`, wait with `fetch` (blocking) or `park` (the thread waits and
+ * `onReady` is called), and end it with `close`. `ready-channel.ts` tells how its thread and the executor's share the
+ * polling.
  */
 
 import type { Driver, DriverClient } from "../core/driver.ts";
@@ -38,7 +39,10 @@ export class Reactor implements Driver, Disposable {
   private readonly deliver = (slot: number, generation: number, readiness: number): void =>
     this.sources.find(slot, generation)?.deliver(readiness);
 
-  /** @throws Error if the native library cannot be loaded; SystemError if the operating system gives no event queue (`EMFILE`) */
+  /**
+   * @throws Error if the native library cannot be loaded; SystemError if the operating system gives no event queue
+   * (`EMFILE`)
+   */
   constructor() {
     const { queue, ring } = this.channel.memory;
     this.queue = new NativeQueue(queue, ring);
@@ -136,8 +140,8 @@ export class Reactor implements Driver, Disposable {
   }
 
   /**
-   * Ends the reactor: its thread, its event queue, and with a `ClosedError` every wait. The descriptors that were registered stay
-   * open. `closed` tells when the thread is gone.
+   * Ends the reactor: its thread, its event queue, and with a `ClosedError` every wait. The descriptors that were
+   * registered stay open. `closed` tells when the thread is gone.
    */
   close(): void {
     if (this.isClosed) return;
@@ -258,5 +262,8 @@ export class Reactor implements Driver, Disposable {
 
 const NS_PER_MS = 1_000_000;
 
-/** What the timers of the host have as well, which count whole milliseconds. A waking costs as much as firing ten timers. */
+/**
+ * What the timers of the host have as well, which count whole milliseconds. A waking costs as much as firing ten
+ * timers.
+ */
 const TIMER_SLACK_NS = NS_PER_MS;

@@ -1,8 +1,8 @@
 /**
  * The reactor thread: it waits for the baton, then in the event queue, and tells the executor what became ready.
  *
- * It returns to JavaScript after each poll, also when a signal ended it: a loop inside native code would keep the runtime from
- * ending this thread. Nothing wakes it periodically.
+ * It returns to JavaScript after each poll, also when a signal ended it: a loop inside native code would keep the
+ * runtime from ending this thread. Nothing wakes it periodically.
  */
 
 import { parentPort, workerData } from "node:worker_threads";
@@ -28,7 +28,10 @@ function main({ memory, libraryPath }: ReactorThreadData): void {
   }
 }
 
-/** Polls, and passes on what came. A wake brings nothing: the caller then looks again at the baton, and here at the deadline. */
+/**
+ * Polls, and passes on what came. A wake brings nothing: the caller then looks again at the baton, and here at the
+ * deadline.
+ */
 function pollOnce(channel: ReadyChannel, queue: NativeQueue): void {
   const result = queue.poll(remainingNs(channel, queue));
   if (result === PollResult.INTERRUPTED) return;

@@ -1,21 +1,24 @@
 /**
- * The channel that carries what became ready from the reactor thread to the executor's thread, and the words by which the two
- * agree who polls.
+ * The channel that carries what became ready from the reactor thread to the executor's thread, and the words by which
+ * the two agree who polls.
  *
- * Facts. Waking a sleeping thread costs 50 to 80 µs on a virtual machine, ten times as much as a small read and write. Two threads that poll
- * one event queue at once wake each other for nothing. A message to a JavaScript thread is seen only when its event loop has
- * a turn, and costs microseconds each. A notify on a shared word may come late and meet the next wait.
+ * Facts. Waking a sleeping thread costs 50 to 80 µs on a virtual machine, ten times as much as a small read and write.
+ * Two threads that poll one event queue at once wake each other for nothing. A message to a JavaScript thread is seen
+ * only when its event loop has a turn, and costs microseconds each. A notify on a shared word may come late and meet
+ * the next wait.
  *
- * Decision. The *baton* is one shared word: whoever holds it polls, and only its holder passes it on; so the ring of events has one producer
- * at any moment. The executor holds it while it is awake, and hands it over when it parks. From then on the reactor thread polls, blocking.
- * When something is ready it pushes it into the ring and rings the *bell*, a message, at most one between two answers. Whether it
- * then gives the baton back depends on the traffic. If it is dense (`isWanted`), it does, so that the executor polls on by itself. If it
- * is sparse, the thread keeps the baton and goes on polling: a message from time to time then costs one wake-up of the thread
- * and one of the executor, and no waiting for the baton. When the deadline has come, when the ring is full and when a poll has
- * failed, it always gives the baton back.
+ * Decision. The *baton* is one shared word: whoever holds it polls, and only its holder passes it on; so the ring of
+ * events has one producer at any moment. The executor holds it while it is awake, and hands it over when it parks. From
+ * then on the reactor thread polls, blocking. When something is ready it pushes it into the ring and rings the *bell*,
+ * a message, at most one between two answers. Whether it then gives the baton back depends on the traffic. If it is
+ * dense, so that the executor wants to poll on by itself (`isWanted`), or if the last bell is not answered when the next
+ * events come (`isBellRinging`), it does. If it is sparse, the thread keeps the baton and goes on polling: a message
+ * from time to time then costs one wake-up of the thread and one of the executor, and no waiting for the baton. When the
+ * deadline has come, when the ring is full and when a poll has failed, it always gives the baton back.
  *
- * Every wait on a shared word looks at the word again, because of late notifies. The deadline is a double that is not written atomically; a torn
- * one does no harm, because a deadline that became earlier is followed by a wake, after which the thread reads it again.
+ * Every wait on a shared word looks at the word again, because of late notifies. The deadline is a double that is not
+ * written atomically; a torn one does no harm, because a deadline that became earlier is followed by a wake, after
+ * which the thread reads it again.
  */
 
 import { allocateQueue, allocateRing, RING_ENTRIES, RingWord } from "../native/queue.ts";
@@ -56,7 +59,10 @@ export class ReadyChannel {
     return Atomics.load(this.ring, RingWord.TAIL) !== this.head;
   }
 
-  /** Takes the events that are there at the beginning, in order; returns how many. An event is gone before its handler runs. */
+  /**
+   * Takes the events that are there at the beginning, in order; returns how many. An event is gone before its handler
+   * runs.
+   */
   drain(handler: (slot: number, generation: number, readiness: number) => void): number {
     const { ring } = this;
     const tail = Atomics.load(ring, RingWord.TAIL);
@@ -73,7 +79,10 @@ export class ReadyChannel {
     return count;
   }
 
-  /** The time on the machine's monotonic clock at which the reactor thread gives the baton back, whatever has come; in nanoseconds. */
+  /**
+   * The time on the machine's monotonic clock at which the reactor thread gives the baton back, whatever has come; in
+   * nanoseconds.
+   */
   get deadlineNs(): number {
     return this.deadline[0]!;
   }

@@ -2,8 +2,9 @@
  * The registrator: tells the event queue which descriptors are of interest. It may be used while the reactor thread is
  * blocked in the queue; the change takes effect at once.
  *
- * Each registered source has a slot in a table, and each slot a generation that counts its owners. The two are the token that the
- * queue hands back: an event of an earlier owner, even one that was fetched together with the event that closed it, does not match.
+ * Each registered source has a slot in a table, and each slot a generation that counts its owners. The two are the
+ * token that the queue hands back: an event of an earlier owner, even one that was fetched together with the event that
+ * closed it, does not match.
  */
 
 import type { Driver } from "../core/driver.ts";
@@ -36,7 +37,8 @@ export class Registrator {
 
   /**
    * Registers a descriptor. What is ready already is reported as well.
-   * @throws SystemError `EEXIST` if it is registered, `EBADF` if it is closed, `EPERM` if it cannot be waited for (a regular file)
+   * @throws SystemError `EEXIST` if it is registered, `EBADF` if it is closed, `EPERM` if it cannot be waited for (a
+   *   regular file)
    */
   register(descriptor: number, interest: Interest, options: RegisterOptions = {}): Source {
     const source = new Source(descriptor, options.delivery ?? Delivery.EDGE, { label: `descriptor ${descriptor}` });
@@ -55,8 +57,8 @@ export class Registrator {
   }
 
   /**
-   * Removes a source; it reports no more, and a task that waits for it gets a `ClosedError`. Must be called before the descriptor is
-   * closed. Does nothing if the source is not registered.
+   * Removes a source; it reports no more, and a task that waits for it gets a `ClosedError`. Must be called before the
+   * descriptor is closed. Does nothing if the source is not registered.
    */
   deregister(source: Source): void {
     this.release(source);

@@ -8,7 +8,10 @@ export interface ReactorThreadData {
   readonly libraryPath: string;
 }
 
-/** The reactor thread has put something into the channel. A number: it costs each thread 10 to 15 µs less than an object. */
+/**
+ * The reactor thread has put something into the channel. A number: it costs each thread 10 to 15 µs less than an
+ * object.
+ */
 export const BELL = 0;
 
 /** What the reactor thread tells of itself: that it is up, or why it cannot go on. */

@@ -8,7 +8,10 @@ class ArgumentError extends Error {}
 /** Makes an argument's value of its text, which is undefined if the argument was not given. */
 type Reader<Value> = (text: string | undefined) => Value;
 
-/** The values of the arguments, by name. If one is wrong, tells the user which and why, and ends the program with exit code 2. */
+/**
+ * The values of the arguments, by name. If one is wrong, tells the user which and why, and ends the program with exit
+ * code 2.
+ */
 export function readArguments<Values extends Record<string, unknown>>(
   usage: string,
   readers: { readonly [Name in keyof Values]: Reader<Values[Name]> },

@@ -3,8 +3,8 @@
 import { run, type TaskBody } from "../../src/index.ts";
 
 /**
- * Runs a program's main task. Ctrl-C (SIGINT) and SIGTERM cancel it and all tasks that it spawned, so that they close what they
- * hold, and the program ends with exit code 0; an expected error ends it with a line and exit code 1.
+ * Runs a program's main task. Ctrl-C (SIGINT) and SIGTERM cancel it and all tasks that it spawned, so that they close
+ * what they hold, and the program ends with exit code 0; an expected error ends it with a line and exit code 1.
  */
 export async function runProgram(main: TaskBody<void>): Promise<void> {
   const interruption = new AbortController();
@@ -19,7 +19,10 @@ export async function runProgram(main: TaskBody<void>): Promise<void> {
   }
 }
 
-/** Tells the user in one line of an error that has to be expected: it has a `code`. Any other is a defect, and is thrown again. */
+/**
+ * Tells the user in one line of an error that has to be expected: it has a `code`. Any other is a defect, and is thrown
+ * again.
+ */
 export function report(error: unknown): void {
   if (!(error instanceof Error && "code" in error)) throw error;
   console.error(error.message);

@@ -1,4 +1,7 @@
-/** The Worker of the book's example: a server whose replies take as long as they are asked to, `GET /delay/MILLISECONDS`. */
+/**
+ * The Worker of the book's example: a server whose replies take as long as they are asked to, `GET
+ * /delay/MILLISECONDS`.
+ */
 
 const server = Bun.serve({
   hostname: "127.0.0.1",

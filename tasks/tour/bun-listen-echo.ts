@@ -1,4 +1,7 @@
-/** The echo server of `tasks/echo.ts` on `Bun.listen`. What a socket does not take at once waits, and the socket is not read meanwhile. */
+/**
+ * The echo server of `tasks/echo.ts` on `Bun.listen`. What a socket does not take at once waits, and the socket is not
+ * read meanwhile.
+ */
 
 interface Connection {
   unsent: Uint8Array;

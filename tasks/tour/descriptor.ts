@@ -1,4 +1,7 @@
-/** A descriptor that Bun knows nothing of: what a child process writes to its descriptor 3, read when there is something to read. */
+/**
+ * A descriptor that Bun knows nothing of: what a child process writes to its descriptor 3, read when there is something
+ * to read.
+ */
 
 import { closeSync, readSync } from "node:fs";
 import { type Operation, readable } from "../../src/index.ts";

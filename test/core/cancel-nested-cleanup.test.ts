@@ -1,6 +1,6 @@
 /**
- * Cancellation of a task whose inner operation suspends while it cleans up. The caller of that operation must not go on as if it had
- * returned: it cleans up in its turn, and so does its own caller.
+ * Cancellation of a task whose inner operation suspends while it cleans up. The caller of that operation must not go on
+ * as if it had returned: it cleans up in its turn, and so does its own caller.
  */
 
 import { expect, test } from "bun:test";

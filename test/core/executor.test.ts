@@ -906,7 +906,10 @@ describe("a task that never needs to wait", () => {
     }
   }
 
-  /** Runs a loop of `operations` and on until the host's timer and immediate have fired; far more would mean that they are starved. */
+  /**
+   * Runs a loop of `operations` and on until the host's timer and immediate have fired; far more would mean that they
+   * are starved.
+   */
   async function expectHostTurns(step: () => Operation<unknown>): Promise<void> {
     const fired = { timeout: false, immediate: false };
     setTimeout(() => (fired.timeout = true), 0);

@@ -13,8 +13,8 @@ import { join, spawn } from "../../src/core/task-operations.ts";
 import { readable } from "../../src/io/fd.ts";
 
 /**
- * A "kernel" of mailboxes: a source is readable while its mailbox has a letter. It waits with the host's own timers, and blocked with
- * `Atomics.wait`.
+ * A "kernel" of mailboxes: a source is readable while its mailbox has a letter. It waits with the host's own timers,
+ * and blocked with `Atomics.wait`.
  */
 class MailboxDriver implements Driver {
   readonly letters = new Map<number, string[]>();

@@ -178,7 +178,8 @@ describe("sleeping tasks", () => {
     const wakes: number[] = [];
     await new Executor(driver).run(function* main() {
       for (let id = 0; id < 100_000; id++) {
-        // A deadline in the first quarter of the range, or anywhere: so that there are dense and sparse places, and equal ones.
+        // A deadline in the first quarter of the range, or anywhere: so that there are dense and sparse places, and
+        // equal ones.
         const deadlineMs = Math.floor(random() * (id % 2 === 0 ? 250 : 1000));
         yield* spawn(function* sleeper() {
           yield* sleepUntil(deadlineMs);

@@ -1,6 +1,6 @@
 /**
- * A connection that is closed between the event that ends a wait and the step of the task that waited. The number of its descriptor may
- * belong to someone else by then.
+ * A connection that is closed between the event that ends a wait and the step of the task that waited. The number of
+ * its descriptor may belong to someone else by then.
  */
 
 import { describe, expect, test } from "bun:test";

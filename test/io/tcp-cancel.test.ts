@@ -123,8 +123,8 @@ async function cancelAt(n: number, moment: (typeof MOMENTS)[string]): Promise<bo
 }
 
 /**
- * A cancel may come when nothing is left to do, and then the job's value stands. A task that was about to be resumed goes on to its
- * next suspend point, and may find its peer gone or its listener closed there.
+ * A cancel may come when nothing is left to do, and then the job's value stands. A task that was about to be resumed
+ * goes on to its next suspend point, and may find its peer gone or its listener closed there.
  */
 function isFair(outcome: unknown): boolean {
   if (outcome === "cancelled by the test" || outcome === 2 * MESSAGE.byteLength) return true;

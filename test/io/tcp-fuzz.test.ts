@@ -1,6 +1,7 @@
 /**
- * Random connections on real sockets against a model of their bytes: what a side has received must be the beginning of what the other side has
- * sent, and all of it if nobody broke off; afterwards no socket is left. `SEED=n bun test test/io/tcp-fuzz.test.ts` repeats a run.
+ * Random connections on real sockets against a model of their bytes: what a side has received must be the beginning of
+ * what the other side has sent, and all of it if nobody broke off; afterwards no socket is left. `SEED=n bun test
+ * test/io/tcp-fuzz.test.ts` repeats a run.
  */
 
 import { expect, test } from "bun:test";

@@ -181,7 +181,8 @@ describe.each(WAYS)("a listener under %s", (_name, way) => {
       using second = yield* listen({ ...HERE, port, reusePort: true });
       expect(second.address).toEqual(first.address);
       expect(yield* errorOf(listen({ ...HERE, port }))).toMatchObject({ code: "EADDRINUSE" });
-      // The kernel spreads connections by a hash of the addresses, so some of many come to each; all of them come to one of the two.
+      // The kernel spreads connections by a hash of the addresses, so some of many come to each; all of them come to
+      // one of the two.
       const counts = { first: 0, second: 0 };
       const count = (listener: TcpListener, name: keyof typeof counts) =>
         function* accept(): Operation<void> {

@@ -1,4 +1,7 @@
-/** Connections over real loopback sockets: what is written arrives, and every end of a connection is told as it should be. */
+/**
+ * Connections over real loopback sockets: what is written arrives, and every end of a connection is told as it should
+ * be.
+ */
 
 import { describe, expect, test } from "bun:test";
 import {

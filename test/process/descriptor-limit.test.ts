@@ -1,4 +1,7 @@
-/** A server whose process has no descriptor left: it keeps what it has, says so once, and serves the others when there is room again. */
+/**
+ * A server whose process has no descriptor left: it keeps what it has, says so once, and serves the others when there
+ * is room again.
+ */
 
 import { expect, test } from "bun:test";
 import { connect, join, promise, run, spawn } from "../../src/index.ts";

@@ -1,4 +1,7 @@
-/** However a program ends while its reactor is parked, it ends at once and with the exit code that it has without the package. */
+/**
+ * However a program ends while its reactor is parked, it ends at once and with the exit code that it has without the
+ * package.
+ */
 
 import { describe, expect, test } from "bun:test";
 import { PRELUDE, Script, type ScriptEnd } from "../support/script.ts";

@@ -1,4 +1,7 @@
-/** `bun --hot` loads the program anew in the same process: the reactor before goes, and the new code finds the field free. */
+/**
+ * `bun --hot` loads the program anew in the same process: the reactor before goes, and the new code finds the field
+ * free.
+ */
 
 import { expect, test } from "bun:test";
 import { PRELUDE, Script } from "../support/script.ts";

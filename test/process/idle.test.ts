@@ -64,7 +64,10 @@ test.skipIf(STRACE === null)("a parked reactor wakes up neither of its threads",
 /** The rest of the turn, and the one-shot timers of the runtime's heap; a wake-up each 100 ms would make 15 more. */
 const MOST_WAITS = 12;
 
-/** Each wake-up of a thread shows as a new wait in an event queue. What the runtime's collector does meanwhile is not counted. */
+/**
+ * Each wake-up of a thread shows as a new wait in an event queue. What the runtime's collector does meanwhile is not
+ * counted.
+ */
 function waitsOf(lines: readonly string[], thread: string): string[] {
   return lines.filter((line) => line.startsWith(`${thread} epoll_pwait`));
 }

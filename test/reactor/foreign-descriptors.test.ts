@@ -17,8 +17,8 @@ import { NO_DESCRIPTOR, TestReactor } from "../support/reactors.ts";
 const ONE_BYTE = new Uint8Array([42]);
 
 /**
- * Ends when the event queue has been asked once more: whatever was ready before it has been reported by then. It is what tests wait for
- * before they say that something was *not* reported.
+ * Ends when the event queue has been asked once more: whatever was ready before it has been reported by then. It is
+ * what tests wait for before they say that something was *not* reported.
  */
 function* onePoll(): Operation<void> {
   using counter = new EventCounter(1);

@@ -1,4 +1,7 @@
-/** The reactor with an executor that has no task in sight: registrator, fetch, drain, park and close are all that it needs. */
+/**
+ * The reactor with an executor that has no task in sight: registrator, fetch, drain, park and close are all that it
+ * needs.
+ */
 
 import { describe, expect, test } from "bun:test";
 import { readSync, writeSync } from "node:fs";

@@ -20,7 +20,8 @@ export interface ChildOptions {
 }
 
 /**
- * Runs the source text of a module. It stands in this project's root as far as its imports go: `./src/index.ts` is the package.
+ * Runs the source text of a module. It stands in this project's root as far as its imports go: `./src/index.ts` is the
+ * package.
  */
 export async function runScript(source: string, options: ChildOptions = {}): Promise<ChildResult> {
   const { environment = {}, limitMs = 20_000 } = options;

@@ -16,8 +16,8 @@ export function holdings(): Holdings {
 }
 
 /**
- * Lets each test of a `describe` fail that leaves a descriptor or a Worker's thread behind. To be called after other hooks are set, so
- * that theirs have run when it looks.
+ * Lets each test of a `describe` fail that leaves a descriptor or a Worker's thread behind. To be called after other
+ * hooks are set, so that theirs have run when it looks.
  */
 export function expectNothingLeftBehind(): void {
   let before: Holdings;
@@ -30,8 +30,8 @@ export function expectNothingLeftBehind(): void {
 }
 
 /**
- * What is there now that was not before. A Worker reports its end a moment before the kernel has taken its thread away, and nobody
- * reports that: so this looks again at each turn of the host's loop, and gives up only on what stays.
+ * What is there now that was not before. A Worker reports its end a moment before the kernel has taken its thread away,
+ * and nobody reports that: so this looks again at each turn of the host's loop, and gives up only on what stays.
  */
 async function leftBehind(before: Holdings): Promise<Holdings> {
   const known = new Set(before.descriptors);

@@ -2,7 +2,10 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Calls back once a reactor thread of this process waits in the event queue. Each look is a turn of the host's event loop. */
+/**
+ * Calls back once a reactor thread of this process waits in the event queue. Each look is a turn of the host's event
+ * loop.
+ */
 export function whenParked(then: () => void): void {
   if (reactorThreads().some(waitsInEventQueue)) then();
   else setImmediate(whenParked, then);
@@ -14,8 +17,8 @@ export function countReactorThreads(): number {
 }
 
 /**
- * Calls back once the process has one reactor thread, and that is parked: a reactor that was closed takes a moment to lose its thread. Each look is a
- * turn of the host's event loop.
+ * Calls back once the process has one reactor thread, and that is parked: a reactor that was closed takes a moment to
+ * lose its thread. Each look is a turn of the host's event loop.
  */
 export function whenParkedAlone(then: () => void): void {
   const threads = reactorThreads();

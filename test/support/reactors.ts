@@ -31,8 +31,8 @@ export class TestReactor implements AsyncDisposable {
 }
 
 /**
- * Settles when the thread of a reactor has the baton and waits in the event queue, deadline and all. Each look is a turn of the host's
- * loop.
+ * Settles when the thread of a reactor has the baton and waits in the event queue, deadline and all. Each look is a
+ * turn of the host's loop.
  */
 export async function untilParked(reactor: Reactor): Promise<void> {
   while (internalsOf(reactor).channel.holder !== Holder.REACTOR) await hostTurn();

@@ -1,9 +1,9 @@
 /**
  * A driver without a kernel and without a thread, for tests of the executor.
  *
- * Its clock stands still while tasks run, and jumps to the next deadline when all of them wait: beside the host once the
- * host's event loop has had a turn, so that promises go first; in a blocked thread at once. A test declares descriptors ready with
- * `declareReady`, and sees in `events` what the executor asked for.
+ * Its clock stands still while tasks run, and jumps to the next deadline when all of them wait: beside the host once
+ * the host's event loop has had a turn, so that promises go first; in a blocked thread at once. A test declares
+ * descriptors ready with `declareReady`, and sees in `events` what the executor asked for.
  */
 
 import type { Driver, DriverClient } from "../../src/core/driver.ts";
@@ -162,8 +162,8 @@ function endsOf(interest: Interest): Readiness {
 }
 
 /**
- * Awaits what runs on the virtual driver. If nothing is under way any more that could settle it, it fails at once with that as the
- * reason, instead of hanging until the test's time is up.
+ * Awaits what runs on the virtual driver. If nothing is under way any more that could settle it, it fails at once with
+ * that as the reason, instead of hanging until the test's time is up.
  */
 export async function settled<T>(driver: VirtualDriver, awaited: Promise<T>): Promise<T> {
   let isSettled = false;

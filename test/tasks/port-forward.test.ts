@@ -149,8 +149,8 @@ function echo(socket: Socket): void {
 }
 
 /**
- * Connects a client and a server of this package through the forwarder, which has carried a byte by then, and returns the code of the
- * error that `provoke` finds. Only this package's peers can reset a connection at a chosen moment.
+ * Connects a client and a server of this package through the forwarder, which has carried a byte by then, and returns
+ * the code of the error that `provoke` finds. Only this package's peers can reset a connection at a chosen moment.
  */
 async function betweenOwnPeers(
   provoke: (client: TcpStream, server: TcpStream) => Operation<Error & Record<string, unknown>>,

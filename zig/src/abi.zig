@@ -1,8 +1,8 @@
 //! Every function that the library exports, and nothing else: the border to `bun:ffi`.
 //!
-//! Results are `i32`: what the call yields, or a negated errno. Pointers come from JavaScript as views, valid for the call; a
-//! queue and a ring lie in shared memory that outlives them. A timeout is a double, because a 64-bit integer would be
-//! a BigInt on the other side; a double counts nanoseconds exactly for 104 days.
+//! Results are `i32`: what the call yields, or a negated errno. Pointers come from JavaScript as views, valid for the
+//! call; a queue and a ring lie in shared memory that outlives them. A timeout is a double, because a 64-bit integer
+//! would be a BigInt on the other side; a double counts nanoseconds exactly for 104 days.
 
 const std = @import("std");
 const linux = @import("linux.zig");

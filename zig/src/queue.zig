@@ -4,17 +4,19 @@
 //! `test/contract.zig` holds them to it:
 //!
 //! * `open` makes a queue in memory that the caller owns and keeps in place until `close`. There is no other state.
-//! * `register` adds a descriptor with a token, the interest (`Readiness.readable`, `.writable`, `.priority`) and a `Delivery`.
-//!   A descriptor that is there already is refused (`EEXIST`). If it is ready at that moment, the next poll says so.
+//! * `register` adds a descriptor with a token, the interest (`Readiness.readable`, `.writable`, `.priority`) and a
+//!   `Delivery`. A descriptor that is there already is refused (`EEXIST`). If it is ready at that moment, the next poll
+//!   says so.
 //! * `reregister` replaces token, interest and delivery, and re-arms: what is ready now is reported again, whatever was
 //!   reported before. A descriptor that is not there is refused (`ENOENT`).
 //! * `deregister` removes it. No later poll reports it; an event that a poll has fetched already may still be in the ring,
 //!   where its token tells. It must be called before the descriptor is closed: a duplicate of the descriptor would keep the
 //!   registration alive in the kernel, where nobody could remove it any more.
-//! * `poll` pushes what is ready into the ring, never more than it has room for, waits at most `timeout_ns` for the first
-//!   event (0: does not wait, `forever`: as long as it takes), and returns how many it pushed. Zero means a timeout or a
-//!   wake. The wait is never shorter than asked for. A signal ends it with `-EINTR`, and a ring without room with `-ENOSPC`: both are the caller's to
-//!   handle, because only the caller knows its deadline. One thread at a time polls.
+//! * `poll` pushes what is ready into the ring, never more than it has room for, waits at most `timeout_ns` for the
+//!   first event (0: does not wait, `forever`: as long as it takes), and returns how many it pushed. Zero means a
+//!   timeout or a wake. The wait is never shorter than asked for. A signal ends it with `-EINTR`, and a ring without
+//!   room with `-ENOSPC`: both are the caller's to handle, because only the caller knows its deadline. One thread at a
+//!   time polls.
 //! * `wake` ends a poll that another thread is in, or else the next one. Any thread may call it; any number of wakes
 //!   before a poll returns count as one.
 //! * `register`, `reregister` and `deregister` may be called while another thread polls, and take effect at once.

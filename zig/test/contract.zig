@@ -1,7 +1,8 @@
-//! The contract suite: what `src/queue.zig`, `src/ring.zig` and `src/socket.zig` promise, checked against the host's own kernel.
+//! The contract suite: what `src/queue.zig`, `src/ring.zig` and `src/socket.zig` promise, checked against the host's
+//! own kernel.
 //!
-//! `zig build test` runs it; `--test-timeout 60s` ends a test that hangs, and `BUN_REACTOR_FUZZ_SEED=N` in the environment changes the
-//! seed of `fuzz.zig`. A test that the host cannot run is skipped, and says why.
+//! `zig build test` runs it; `--test-timeout 60s` ends a test that hangs, and `BUN_REACTOR_FUZZ_SEED=N` in the
+//! environment changes the seed of `fuzz.zig`. A test that the host cannot run is skipped, and says why.
 //!
 //! The parts, by what they hold the library to:
 

@@ -1,11 +1,12 @@
-//! Random registrations, writes, reads, shutdowns, closes, wakes and polls over some hundred streams, against a model of what must be
-//! told.
+//! Random registrations, writes, reads, shutdowns, closes, wakes and polls over some hundred streams, against a model
+//! of what must be told.
 //!
-//! The streams are local ones: what one end does, the other end's readiness shows at once, so that the model is exact. Each event
-//! must carry a token that is registered at the moment of the poll, exactly the bits that are true, and come no more often than its
-//! delivery allows. A poll that did not use up the ring's room has told all that was owed.
+//! The streams are local ones: what one end does, the other end's readiness shows at once, so that the model is exact.
+//! Each event must carry a token that is registered at the moment of the poll, exactly the bits that are true, and come
+//! no more often than its delivery allows. A poll that did not use up the ring's room has told all that was owed.
 //!
-//! The seed is fixed, so that a failure stays one; `BUN_REACTOR_FUZZ_SEED=N` chooses another. A failure prints seed and step.
+//! The seed is fixed, so that a failure stays one; `BUN_REACTOR_FUZZ_SEED=N` chooses another. A failure prints seed and
+//! step.
 
 const std = @import("std");
 const support = @import("support.zig");
@@ -121,8 +122,8 @@ const Fuzz = struct {
         source.registration = null;
     }
 
-    /// Closes the source, with or without deregister, and opens a new one in its slot, often with the same number. Sometimes a duplicate of the old
-    /// descriptor stays open, and bytes arrive at it.
+    /// Closes the source, with or without deregister, and opens a new one in its slot, often with the same number.
+    /// Sometimes a duplicate of the old descriptor stays open, and bytes arrive at it.
     fn replace(fuzz: *Fuzz, source: *Source) !void {
         const keeps_duplicate = fuzz.random().boolean();
         if (source.registration != null and (keeps_duplicate or fuzz.random().boolean())) try fuzz.deregister(source);

@@ -1,7 +1,7 @@
 //! Which bits tell what happened: on a stream, a connection and a pipe.
 //!
-//! Where a change comes over the network the kernel may tell it in steps, so these tests gather until all of it was told, and then look that
-//! nothing was told that did not happen.
+//! Where a change comes over the network the kernel may tell it in steps, so these tests gather until all of it was
+//! told, and then look that nothing was told that did not happen.
 
 const std = @import("std");
 const support = @import("support.zig");

@@ -1,4 +1,5 @@
-//! A signal ends a wait with `-EINTR`: the caller alone knows its deadline, and a runtime that stops a thread with a signal needs to get it back.
+//! A signal ends a wait with `-EINTR`: the caller alone knows its deadline, and a runtime that stops a thread with a
+//! signal needs to get it back.
 
 const std = @import("std");
 const support = @import("support.zig");

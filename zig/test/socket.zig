@@ -469,7 +469,8 @@ fn partOf(text: []const u8) socket.Part {
     return .{ .base = text.ptr, .length = text.len };
 }
 
-/// Counts SIGPIPE for as long as a test runs. Zig's start code ignores the signal, so that its default action would not show.
+/// Counts SIGPIPE for as long as a test runs. Zig's start code ignores the signal, so that its default action would not
+/// show.
 const PipeSignalWatch = struct {
     old: std.os.linux.Sigaction,
 

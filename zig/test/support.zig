@@ -1,8 +1,10 @@
-//! What the parts of the contract suite share: a queue with its ring, pairs of connected descriptors, and hand-shakes with threads.
+//! What the parts of the contract suite share: a queue with its ring, pairs of connected descriptors, and hand-shakes
+//! with threads.
 //!
-//! No test sleeps and none asserts that something was fast. A wait that a correct queue ends would last for ever with a broken one, so
-//! each such wait is guarded: a timer descriptor in the same queue becomes ready after `patience_ns` and turns the hang
-//! into `error.NothingHappened`. That a thread is blocked is read from the kernel, not guessed from a pause.
+//! No test sleeps and none asserts that something was fast. A wait that a correct queue ends would last for ever with a
+//! broken one, so each such wait is guarded: a timer descriptor in the same queue becomes ready after `patience_ns` and
+//! turns the hang into `error.NothingHappened`. That a thread is blocked is read from the kernel, not guessed from a
+//! pause.
 
 const std = @import("std");
 const library = @import("library");
@@ -155,8 +157,8 @@ pub const Poller = struct {
         try std.testing.expectEqual(null, poller.take());
     }
 
-    /// Waits until the events of this one source have told all of `readiness`, however many polls that takes: the kernel may
-    /// report a change over the network in steps. Returns all that they told.
+    /// Waits until the events of this one source have told all of `readiness`, however many polls that takes: the
+    /// kernel may report a change over the network in steps. Returns all that they told.
     pub fn gather(poller: *Poller, token: Token, readiness: u32) !u32 {
         var told: u32 = 0;
         while (told & readiness != readiness) {

@@ -1,4 +1,5 @@
-//! How long a poll waits: never shorter than asked for. How much longer is the scheduler's affair, so no test asserts an upper bound.
+//! How long a poll waits: never shorter than asked for. How much longer is the scheduler's affair, so no test asserts
+//! an upper bound.
 
 const std = @import("std");
 const support = @import("support.zig");
@@ -14,7 +15,8 @@ const token = support.tokenOf(1);
 const microsecond = std.time.ns_per_us;
 const millisecond = std.time.ns_per_ms;
 
-/// Both system calls that a wait may become: 1 is epoll_pwait2(2), 0 the older epoll_pwait(2), which counts in milliseconds.
+/// Both system calls that a wait may become: 1 is epoll_pwait2(2), 0 the older epoll_pwait(2), which counts in
+/// milliseconds.
 const both_waits = [_]u32{ 1, 0 };
 
 test "a timeout of zero does not wait, and tells what is ready" {

@@ -1,18 +1,19 @@
 //! The event queue of Linux: epoll, with an eventfd to wake it.
 //!
-//! Facts. epoll_ctl(2) may be called while another thread is in epoll_wait, and takes effect at once, so there is nothing to
-//! hand over for a registration. EPOLL_CTL_MOD re-arms: it reports a descriptor that is ready now, also an edge-triggered one.
-//! epoll watches the open file description, not the number: after dup(2) or fork(2) closing the number leaves a registration that no number
-//! can remove. EPOLLERR and EPOLLHUP are always reported, asked for or not. A level-triggered EPOLLRDHUP stays true for as long as the peer
-//! is half-closed, so it turns every poll into a spin for a task that only wants to write. epoll_wait counts in milliseconds;
-//! epoll_pwait2(2) (Linux 5.11) in nanoseconds. The packed `epoll_event` of x86-64 is 12 bytes, that of other architectures 16. A write
-//! to an eventfd is a new edge each time, read or not; its counter would need 2^64 writes to be full.
+//! Facts. epoll_ctl(2) may be called while another thread is in epoll_wait, and takes effect at once, so there is
+//! nothing to hand over for a registration. EPOLL_CTL_MOD re-arms: it reports a descriptor that is ready now, also an
+//! edge-triggered one. epoll watches the open file description, not the number: after dup(2) or fork(2) closing the
+//! number leaves a registration that no number can remove. EPOLLERR and EPOLLHUP are always reported, asked for or not.
+//! A level-triggered EPOLLRDHUP stays true for as long as the peer is half-closed, so it turns every poll into a spin
+//! for a task that only wants to write. epoll_wait counts in milliseconds; epoll_pwait2(2) (Linux 5.11) in nanoseconds.
+//! The packed `epoll_event` of x86-64 is 12 bytes, that of other architectures 16. A write to an eventfd is a new edge
+//! each time, read or not; its counter would need 2^64 writes to be full.
 //!
-//! Decision. The token is the event's data, whole. EPOLLRDHUP is asked for only with interest in reading, where end-of-file is an
-//! answer and not a spin. The eventfd is registered edge-triggered and never read: one system call fewer for each wake, and
-//! `wake_pending` lets one write stand for all wakes until a poll has seen it. A kernel (or a sandbox) without
-//! epoll_pwait2 is found out once and remembered in the queue; milliseconds are then rounded up, because a wait that ends early would make
-//! its caller spin through the last fraction.
+//! Decision. The token is the event's data, whole. EPOLLRDHUP is asked for only with interest in reading, where
+//! end-of-file is an answer and not a spin. The eventfd is registered edge-triggered and never read: one system call
+//! fewer for each wake, and `wake_pending` lets one write stand for all wakes until a poll has seen it. A kernel (or a
+//! sandbox) without epoll_pwait2 is found out once and remembered in the queue; milliseconds are then rounded up,
+//! because a wait that ends early would make its caller spin through the last fraction.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -156,8 +157,9 @@ fn toEpoll(interest: u32, delivery: queue.Delivery) u32 {
     return events;
 }
 
-/// EPOLLHUP alone means that both halves are closed; EPOLLRDHUP that the peer shut down its sending half; EPOLLERR alone, on a pipe, that its
-/// reader is gone. On an error and on a hang-up whoever waits must look, whatever it waits for.
+/// EPOLLHUP alone means that both halves are closed; EPOLLRDHUP that the peer shut down its sending half; EPOLLERR
+/// alone, on a pipe, that its reader is gone. On an error and on a hang-up whoever waits must look, whatever it waits
+/// for.
 fn toReadiness(events: u32) u32 {
     var readiness: u32 = 0;
     const hung_up = events & Epoll.hang_up != 0;

@@ -1,9 +1,9 @@
 //! Socket calls of Linux.
 //!
-//! Facts. SIGPIPE ends a process that sends to a closed peer, and nobody ignores it for a library: MSG_NOSIGNAL does, call by call.
-//! accept4(2) passes on the flags for the new socket. A connection's outcome is read once, with SO_ERROR, after the socket became
-//! writable. close(2) on Linux frees the number even when it reports EINTR, so it is never repeated. A call on a non-blocking socket
-//! that a signal interrupts may be repeated at once.
+//! Facts. SIGPIPE ends a process that sends to a closed peer, and nobody ignores it for a library: MSG_NOSIGNAL does,
+//! call by call. accept4(2) passes on the flags for the new socket. A connection's outcome is read once, with SO_ERROR,
+//! after the socket became writable. close(2) on Linux frees the number even when it reports EINTR, so it is never
+//! repeated. A call on a non-blocking socket that a signal interrupts may be repeated at once.
 //!
 //! Decision. Plain system calls, each doing one thing; addresses are converted at this border and nowhere else.
 
@@ -38,8 +38,8 @@ pub fn accept(descriptor: i32) i32 {
     return linux.callUninterrupted(.accept4, .{ descriptor, no_address, no_length, Type.nonblock | Type.cloexec });
 }
 
-/// `-EINPROGRESS` means: wait until writable, then ask `takeError`. An interrupted connect goes on in the background as well
-/// (connect(2)), so it is not repeated; its `-EINTR` means the same.
+/// `-EINPROGRESS` means: wait until writable, then ask `takeError`. An interrupted connect goes on in the background as
+/// well (connect(2)), so it is not repeated; its `-EINTR` means the same.
 pub fn connect(descriptor: i32, address: *const Address) i32 {
     var native: NativeAddress = undefined;
     const length = native.fromAddress(address) orelse return -linux.Errno.address_family_not_supported;
