@@ -39,6 +39,7 @@ export {
   type KeepAliveOptions,
   listen,
   type ListenOptions,
+  showAddress,
   TcpListener,
   TcpStream,
 } from "./io/tcp.ts";

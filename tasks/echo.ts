@@ -6,9 +6,9 @@
  * Without a port the system chooses one. Ctrl-C closes the listener and all connections.
  */
 
-import { listen, type Operation, spawn, SystemError, type TcpStream } from "../src/index.ts";
+import { listen, type Operation, showAddress, spawn, SystemError, type TcpStream } from "../src/index.ts";
 import { readArguments, toHost, toPort } from "./support/arguments.ts";
-import { runProgram, showAddress } from "./support/program.ts";
+import { runProgram } from "./support/program.ts";
 
 const { port, host } = readArguments("bun tasks/echo.ts [--port N] [--host H]", {
   port: (text = "0") => toPort(text),

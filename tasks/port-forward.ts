@@ -8,9 +8,18 @@
  * broken for both. Ctrl-C closes the listener and all connections.
  */
 
-import { ClosedError, connect, join, listen, type Operation, spawn, type TcpStream } from "../src/index.ts";
+import {
+  ClosedError,
+  connect,
+  join,
+  listen,
+  type Operation,
+  showAddress,
+  spawn,
+  type TcpStream,
+} from "../src/index.ts";
 import { readArguments, toDestination, toHost, toPort } from "./support/arguments.ts";
-import { report, runProgram, showAddress } from "./support/program.ts";
+import { report, runProgram } from "./support/program.ts";
 
 const {
   listen: port,
@@ -52,7 +61,7 @@ function* copy(from: TcpStream, to: TcpStream): Operation<void> {
     for (;;) {
       const length = yield* from.read(buffer);
       if (length === 0) break;
-      yield* to.write(buffer.subarray(0, length));
+      yield* to.write(buffer, 0, length);
     }
     to.shutdown();
   } catch (error) {

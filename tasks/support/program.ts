@@ -27,8 +27,3 @@ export function report(error: unknown): void {
   if (!(error instanceof Error && "code" in error)) throw error;
   console.error(error.message);
 }
-
-/** An address as in a URL: `127.0.0.1:80`, `[::1]:80`. */
-export function showAddress({ host, port }: { readonly host: string; readonly port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
