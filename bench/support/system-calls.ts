@@ -1,6 +1,6 @@
 // Counts the system calls of a process that is running, by strace.
 
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { endWithThisProcess } from "./children.ts";
 import { LineReader } from "./line-reader.ts";
 
@@ -33,8 +33,13 @@ export async function countSystemCalls(pid: number, seconds: number): Promise<nu
  * themselves when they have had no work for a while, and again after strace has interrupted that wait.
  */
 function runsJavaScript(pid: number, thread: string): boolean {
-  const path = `/proc/${pid}/task/${thread}/comm`;
-  return existsSync(path) && JAVASCRIPT_THREADS.includes(readFileSync(path, "utf8").trim());
+  try {
+    return JAVASCRIPT_THREADS.includes(readFileSync(`/proc/${pid}/task/${thread}/comm`, "utf8").trim());
+  } catch (error) {
+    // A helper that has ended meanwhile: its file is gone, or cannot be read any more.
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    throw error;
+  }
 }
 
 const JAVASCRIPT_THREADS = ["bun", "Worker"];
