@@ -107,7 +107,7 @@ function chosenRows(): readonly Row[] {
   if (kinds.includes("pinned"))
     rows.push(sized({ kind: "pinned", connections: 1, messageBytes: 64, rounds: 5, seconds: 0.6 }));
   if (kinds.includes("sparse"))
-    rows.push(sized({ kind: "sparse", connections: 1, messageBytes: 64, rounds: 2, seconds: 1.5 }));
+    rows.push(sized({ kind: "sparse", connections: 1, messageBytes: 64, rounds: 4, seconds: 1.5 }));
   if (canPin()) return rows;
   console.log("Without taskset and a second core there is no pinned row, and the sparse one is not bound to cores.");
   return rows.filter(({ kind }) => kind !== "pinned");
