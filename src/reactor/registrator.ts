@@ -23,6 +23,8 @@ export class Registrator {
   private readonly sources: (Source | null)[] = [];
   private readonly generations: number[] = [];
   private readonly freeSlots: number[] = [];
+  /** The slot of each descriptor that is registered; NO_SLOT for others. */
+  private readonly slotOfDescriptor: number[] = [];
 
   constructor(
     private readonly queue: NativeQueue,
@@ -106,6 +108,19 @@ export class Registrator {
     if (result < 0) this.freeSlot(source);
     this.check(result);
     source.armed = interest;
+    this.dropStale(descriptor);
+    this.slotOfDescriptor[descriptor] = slot;
+  }
+
+  /**
+   * The kernel takes no descriptor twice. So another source of this number is one whose owner has closed it, and the
+   * number is in use again: it must not take the new registration along when it goes.
+   */
+  private dropStale(descriptor: number): void {
+    const stale = this.sources[this.slotOfDescriptor[descriptor] ?? NO_SLOT] ?? null;
+    if (stale === null) return;
+    this.freeSlot(stale);
+    stale.fail(new ClosedError(`descriptor ${descriptor} was closed by its owner while a task waited for it`));
   }
 
   /** A number that was closed and opened again while its source was armed is no longer in the queue. */
@@ -146,6 +161,7 @@ export class Registrator {
   private freeSlot(source: Source): void {
     this.sources[source.slot] = null;
     this.freeSlots.push(source.slot);
+    if (this.slotOfDescriptor[source.descriptor] === source.slot) this.slotOfDescriptor[source.descriptor] = NO_SLOT;
     source.slot = NO_SLOT;
     source.armed = 0;
   }

@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { BusyError, SystemError } from "../../src/core/errors.ts";
-import { Readiness } from "../../src/core/interest.ts";
+import { BusyError, ClosedError, SystemError } from "../../src/core/errors.ts";
+import { Interest, Readiness } from "../../src/core/interest.ts";
 import type { Operation } from "../../src/core/operation.ts";
+import { ready } from "../../src/core/ready.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
 import { readable, writable } from "../../src/io/fd.ts";
@@ -230,6 +231,27 @@ describe("readable and writable", () => {
       expect(reader.state).toBe("suspended");
       other.signal();
       expect(yield* join(reader)).toBe(Readiness.READABLE);
+    });
+  });
+
+  test("let go of a number that was used again and registered by its new owner, who keeps it", async () => {
+    using counter = new EventCounter(0);
+    using other = new EventCounter(0);
+    await using own = new TestReactor();
+    await own.run(function* main() {
+      const waiter = yield* spawn(function* waiter() {
+        try {
+          return yield* readable(counter.descriptor);
+        } catch (error) {
+          return error;
+        }
+      });
+      yield* onePoll();
+      duplicateTo(other.descriptor, counter.descriptor);
+      const registered = own.reactor.registrator().register(counter.descriptor, Interest.READABLE);
+      expect(yield* join(waiter)).toBeInstanceOf(ClosedError);
+      other.signal();
+      expect(yield* ready(registered, Interest.READABLE)).toBe(Readiness.READABLE);
     });
   });
 
