@@ -22,7 +22,10 @@ void run(function* main() {
     console.log("served", readdirSync("/proc/self/task").filter((thread) => commOf(thread) === "Worker").join(" "));
   }
 });
-whenParked(() => console.log("parked"));
+// A Worker that starts waits in an event queue of Bun's as well; until it is up, the executor's thread polls.
+const { reactor: shared } = globalThis[Symbol.for("bun-reactor.runtime")];
+const whenUp = (then) => shared.thread?.isUp ? whenParked(then) : setImmediate(whenUp, then);
+whenUp(() => console.log("parked"));
 `;
 
 /** Periodic wake-ups of any sort that a runtime or a reactor may have are more frequent than this is long. */
