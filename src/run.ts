@@ -68,16 +68,19 @@ let lastClosed: Promise<void> = Promise.resolve();
 class Runtime {
   readonly reactor = new Reactor();
   readonly executor = new Executor(this.reactor);
-  private readonly lingersUs: number[] = [];
+  /** The bounds that the runs have set, each with the number of runs that set it. */
+  private readonly runsByLingerUs = new Map<number, number>();
 
   addLinger(lingerUs: number): void {
-    this.lingersUs.push(lingerUs);
-    this.reactor.lingerUs = Math.max(...this.lingersUs);
+    this.runsByLingerUs.set(lingerUs, (this.runsByLingerUs.get(lingerUs) ?? 0) + 1);
+    this.useLongestLinger();
   }
 
   removeLinger(lingerUs: number): void {
-    this.lingersUs.splice(this.lingersUs.indexOf(lingerUs), 1);
-    this.reactor.lingerUs = Math.max(0, ...this.lingersUs);
+    const left = this.runsByLingerUs.get(lingerUs)! - 1;
+    if (left === 0) this.runsByLingerUs.delete(lingerUs);
+    else this.runsByLingerUs.set(lingerUs, left);
+    this.useLongestLinger();
   }
 
   /** The code that made this runtime was loaded anew: its tasks clean up, and it goes. */
@@ -89,6 +92,10 @@ class Runtime {
   async close(): Promise<void> {
     this.reactor.close();
     await this.reactor.closed;
+  }
+
+  private useLongestLinger(): void {
+    this.reactor.lingerUs = Math.max(0, ...this.runsByLingerUs.keys());
   }
 }
 

@@ -1,8 +1,7 @@
 /** How an operation gets at the world: the system of the executor that runs its task. */
 
 import { UnsupportedError } from "./errors.ts";
-import type { Operation } from "./operation.ts";
-import { ParkOperation } from "./park.ts";
+import { type Operation, RequestOperation } from "./operation.ts";
 import { AskRequest, type Suspension } from "./request.ts";
 import type { System } from "./system.ts";
 
@@ -11,12 +10,12 @@ import type { System } from "./system.ts";
  * @throws UnsupportedError if the executor's driver has none
  */
 export function currentSystem(): Operation<System> {
-  return new ParkOperation("currentSystem", CURRENT_SYSTEM);
+  return new RequestOperation("currentSystem", CURRENT_SYSTEM);
 }
 
 /** Whether host promises can settle while the task waits: not in `blockOn`. */
 export function hostRuns(): Operation<boolean> {
-  return new ParkOperation("hostRuns", HOST_RUNS);
+  return new RequestOperation("hostRuns", HOST_RUNS);
 }
 
 class SystemRequest extends AskRequest {

@@ -38,8 +38,8 @@ export interface Driver {
    */
   arm(source: Source, interest: Interest): void;
 
-  /** Does not watch the source for the interest any more, as nobody waits for it. */
-  disarm(source: Source, interest: Interest): void;
+  /** One that waited for the source does not any more: it need be watched only for what is still wanted. */
+  disarm(source: Source): void;
 
   /** Lets go of the source, which is about to be closed. */
   release(source: Source): void;

@@ -1,7 +1,6 @@
 /** Waiting for the first of several requests. */
 
-import type { Operation } from "./operation.ts";
-import { ParkOperation } from "./park.ts";
+import { type Operation, RequestOperation } from "./operation.ts";
 import { ParkRequest, type SuspendRequest, type Suspension, type Undo } from "./request.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
@@ -13,7 +12,7 @@ import type { Task } from "./task.ts";
  */
 export function firstOf(requests: readonly SuspendRequest[]): Operation<number> {
   const words = requests.map((request) => request.describe()).join(" or ");
-  return new ParkOperation("firstOf", new ParkRequest((suspension) => Contest.arm(suspension, requests), words));
+  return new RequestOperation("firstOf", new ParkRequest((suspension) => Contest.arm(suspension, requests), words));
 }
 
 class Contest implements Undo {

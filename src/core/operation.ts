@@ -20,19 +20,18 @@ export interface Operation<T> {
 /** What can be run as a task: a generator function without parameters, or an operation. */
 export type TaskBody<T> = Operation<T> | (() => Operation<T>);
 
-/** An operation that yields at most once: `begin` answers at once or makes the request, `end` makes the answer's value. */
-export abstract class LeafOperation<T> implements Operation<T>, Iterator<SuspendRequest, T, unknown> {
+/** An operation that yields one request, whose answer is its value. */
+export class RequestOperation<T> implements Operation<T>, Iterator<SuspendRequest, T, unknown> {
   private state: LeafState = LeafState.UNUSED;
 
-  /** The name that errors call it by, such as `sleep`. */
-  protected abstract readonly operationName: string;
-
-  protected abstract begin(): SuspendRequest;
-
-  protected abstract end(answer: unknown): T;
+  constructor(
+    /** What errors call the operation, such as `sleep`. */
+    private readonly callName: string,
+    private readonly request: SuspendRequest,
+  ) {}
 
   [Symbol.iterator](): Iterator<SuspendRequest, T, unknown> {
-    if (this.state !== LeafState.UNUSED) throw new OperationReusedError(this.operationName);
+    if (this.state !== LeafState.UNUSED) throw new OperationReusedError(this.callName);
     this.state = LeafState.ITERATED;
     return this;
   }
@@ -40,9 +39,9 @@ export abstract class LeafOperation<T> implements Operation<T>, Iterator<Suspend
   next(answer: unknown): IteratorResult<SuspendRequest, T> {
     if (this.state === LeafState.ITERATED) {
       this.state = LeafState.SUSPENDED;
-      return { done: false, value: this.begin() };
+      return { done: false, value: this.request };
     }
-    return { done: true, value: this.end(answer) };
+    return { done: true, value: answer as T };
   }
 
   throw(error: unknown): never {

@@ -1,7 +1,7 @@
 /** Waiting for whatever JavaScript itself resumes: a callback, a promise, another task. */
 
 import { UnsupportedError } from "./errors.ts";
-import { LeafOperation, type Operation } from "./operation.ts";
+import { type Operation, RequestOperation } from "./operation.ts";
 import { SuspendRequest, type Suspension, type Undo } from "./request.ts";
 
 /** Ends the wait of a `park`. Only the first call counts, and none after the task was cancelled. */
@@ -14,15 +14,20 @@ export interface Resumption<T> {
  * Suspends the task until `arm` ends the wait through the resumption that it is given, now or later. `arm` returns its
  * undo, which is called if the task is cancelled first; it takes back what `arm` did.
  *
- * This is the bridge from callbacks: `park((resumption) => { const timer = setTimeout(resumption.succeed, 5); return ()
- * => clearTimeout(timer); })`
+ * This is the bridge from callbacks:
+ *
+ *     yield* park((resumption) => {
+ *       const timer = setTimeout(resumption.succeed, 5);
+ *       return () => clearTimeout(timer);
+ *     });
+ *
  * @throws what `arm` throws
  */
 export function park<T>(
   arm: (resumption: Resumption<T>) => (() => void) | void,
   waitsFor = "a callback",
 ): Operation<T> {
-  return new ParkOperation<T>("park", new ParkedOnce(arm, waitsFor));
+  return new RequestOperation<T>("park", new ParkedOnce(arm, waitsFor));
 }
 
 /**
@@ -35,34 +40,12 @@ export function promise<T>(awaited: PromiseLike<T>): Operation<Awaited<T>> {
   if (typeof (awaited as Partial<PromiseLike<T>> | null | undefined)?.then !== "function") {
     throw new TypeError("promise() takes a Promise: for an operation, yield* it directly");
   }
-  return new ParkOperation("promise", promiseRequest(awaited));
+  return new RequestOperation("promise", promiseRequest(awaited));
 }
 
 /** The request behind `promise`, to combine with others. */
 export function promiseRequest<T>(awaited: PromiseLike<T>): SuspendRequest {
   return new PromiseRequest<T>(({ succeed, fail }) => void awaited.then(succeed, fail), "a promise");
-}
-
-/** An operation whose request answers with its value. */
-export class ParkOperation<T> extends LeafOperation<T> {
-  constructor(
-    private readonly callName: string,
-    private readonly request: SuspendRequest,
-  ) {
-    super();
-  }
-
-  protected override get operationName(): string {
-    return this.callName;
-  }
-
-  protected override begin(): SuspendRequest {
-    return this.request;
-  }
-
-  protected override end(answer: unknown): T {
-    return answer as T;
-  }
 }
 
 /**

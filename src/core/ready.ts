@@ -5,8 +5,8 @@
 
 import { assertInteger } from "./errors.ts";
 import { Interest, type Readiness } from "./interest.ts";
-import { LeafOperation, type Operation } from "./operation.ts";
-import { InterestRequest, type SuspendRequest } from "./request.ts";
+import { type Operation, RequestOperation } from "./operation.ts";
+import { InterestRequest } from "./request.ts";
 import type { Source } from "./source.ts";
 
 /**
@@ -22,25 +22,7 @@ import type { Source } from "./source.ts";
  */
 export function ready(source: Source, interest: Interest): Operation<Readiness> {
   assertInteger("ready: interest", interest, Interest.READABLE, EVERY_INTEREST);
-  return new ReadyOperation(new InterestRequest(source, interest));
-}
-
-class ReadyOperation extends LeafOperation<Readiness> {
-  constructor(private readonly request: InterestRequest) {
-    super();
-  }
-
-  protected override get operationName(): string {
-    return "ready";
-  }
-
-  protected override begin(): SuspendRequest {
-    return this.request;
-  }
-
-  protected override end(answer: unknown): Readiness {
-    return answer as Readiness;
-  }
+  return new RequestOperation("ready", new InterestRequest(source, interest));
 }
 
 const EVERY_INTEREST: Interest = Interest.READABLE | Interest.WRITABLE | Interest.PRIORITY;

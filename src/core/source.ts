@@ -137,7 +137,7 @@ export class Source {
   removeWaiter(request: InterestRequest): void {
     if (this.reader === request) this.reader = null;
     if (this.writer === request) this.writer = null;
-    if (this.delivery === Delivery.ONE_SHOT) this.driver!.disarm(this, request.interest);
+    if (this.delivery === Delivery.ONE_SHOT) this.driver!.disarm(this);
   }
 
   private watch(driver: Driver, interest: Interest): void {
@@ -160,7 +160,7 @@ export class Source {
     this.armed = 0;
     if ((readiness & ENDS_READ) !== 0) this.resumeReader(readiness);
     if ((readiness & ENDS_WRITE) !== 0) this.resumeWriter(readiness);
-    this.driver!.disarm(this, 0);
+    this.driver!.disarm(this);
   }
 
   private resumeReader(readiness: Readiness): void {

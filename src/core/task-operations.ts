@@ -1,7 +1,6 @@
 /** What a task does with other tasks: spawn, join, cancel. */
 
-import type { Operation, TaskBody } from "./operation.ts";
-import { ParkOperation } from "./park.ts";
+import { type Operation, RequestOperation, type TaskBody } from "./operation.ts";
 import { AskRequest, SuspendRequest, type Suspension, type Undo } from "./request.ts";
 import type { Joiner, Task, TaskOptions } from "./task.ts";
 
@@ -14,7 +13,7 @@ import type { Joiner, Task, TaskOptions } from "./task.ts";
  * @throws TypeError if `body` is neither a generator function nor an operation
  */
 export function spawn<T>(body: TaskBody<T>, options: TaskOptions = NO_OPTIONS): Operation<Task<T>> {
-  return new ParkOperation("spawn", new SpawnRequest(body, options));
+  return new RequestOperation("spawn", new SpawnRequest(body, options));
 }
 
 /**
@@ -23,7 +22,7 @@ export function spawn<T>(body: TaskBody<T>, options: TaskOptions = NO_OPTIONS): 
  * @throws what it threw; `CancelledError` if it was cancelled, which cancels nobody else
  */
 export function join<T>(task: Task<T>): Operation<T> {
-  return new ParkOperation("join", new JoinRequest(task.task));
+  return new RequestOperation("join", new JoinRequest(task.task));
 }
 
 /**
@@ -32,7 +31,7 @@ export function join<T>(task: Task<T>): Operation<T> {
  * @throws what the other failed with meanwhile, mostly in its clean-up
  */
 export function cancel(task: Task<unknown>, reason?: unknown): Operation<void> {
-  return new ParkOperation("cancel", new CancelRequest(task, reason));
+  return new RequestOperation("cancel", new CancelRequest(task, reason));
 }
 
 class SpawnRequest<T> extends AskRequest {

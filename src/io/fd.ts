@@ -8,8 +8,7 @@
 
 import { assertInteger } from "../core/errors.ts";
 import { Interest, type Readiness } from "../core/interest.ts";
-import type { Operation } from "../core/operation.ts";
-import { ParkOperation } from "../core/park.ts";
+import { type Operation, RequestOperation } from "../core/operation.ts";
 import { InterestRequest, ParkRequest } from "../core/request.ts";
 
 /**
@@ -38,7 +37,7 @@ function waitFor(operationName: string, descriptor: number, interest: Interest):
     (suspension) => new InterestRequest(suspension.scheduler.foreignSource(descriptor), interest).arm(suspension),
     `descriptor ${descriptor} to be ${operationName}`,
   );
-  return new ParkOperation(operationName, request);
+  return new RequestOperation(operationName, request);
 }
 
 /** Descriptors are the non-negative numbers of a C int. */
