@@ -1,7 +1,7 @@
 /** Waiting for the first of several requests. */
 
 import { type Operation, RequestOperation } from "./operation.ts";
-import { ParkRequest, type SuspendRequest, type Suspension, type Undo } from "./request.ts";
+import { type Giver, ParkRequest, type SuspendRequest, type Suspension, type Undo } from "./request.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 
@@ -70,6 +70,12 @@ class Contestant implements Suspension {
 
   resumeLater(): void {
     this.contest.finish(this.index)?.resumeLater(this.index);
+  }
+
+  /** What was won is only that the arm was first, so the value goes back. */
+  handOver<T>(value: T, giver: Giver<T>): void {
+    giver.giveBack(value);
+    this.contest.finish(this.index)?.resume(this.index);
   }
 
   fail(error: unknown): void {

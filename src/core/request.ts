@@ -17,6 +17,12 @@ export interface Undo {
   undo(): void;
 }
 
+/** Who gave a value that its receiver may not live to take. */
+export interface Giver<T = unknown> {
+  /** The receiver was cancelled before it took the value: it is the giver's again, to pass on. */
+  giveBack(value: T): void;
+}
+
 /** Who waits for an armed request, and is resumed by it, once: a task, or one arm of a combination of requests. */
 export interface Suspension {
   readonly scheduler: Scheduler;
@@ -26,6 +32,11 @@ export interface Suspension {
   resume(value: unknown): void;
   /** Ends the wait with a value, after the tasks that are ready now. */
   resumeLater(value: unknown): void;
+  /**
+   * Ends the wait with a value that must not be lost: a message, a lock. If the task is cancelled before it has run
+   * again, or another arm of a combination was first, the giver gets the value back at once.
+   */
+  handOver<T>(value: T, giver: Giver<T>): void;
   /** Ends the wait with an error. */
   fail(error: unknown): void;
 }

@@ -2,7 +2,7 @@
 
 import { refillBudget, spendBudget } from "./budget.ts";
 import { CancelledError, ClosedError, combineErrors, describeValue, invariant, InvalidYieldError } from "./errors.ts";
-import { SuspendRequest, type Suspension, type Undo } from "./request.ts";
+import { type Giver, SuspendRequest, type Suspension, type Undo } from "./request.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Scope } from "./scope.ts";
 import { Unwinding } from "./unwinding.ts";
@@ -45,6 +45,8 @@ export class Task<T> implements Suspension {
   private request: SuspendRequest | null = null;
   private undo: Undo | null = null;
   private cancellation: Cancellation | null = null;
+  /** Who gets the answer back if the task is cancelled before it has taken it. */
+  private giver: Giver | null = null;
   private firstJoiner: Joiner | null = null;
   private lastJoiner: Joiner | null = null;
 
@@ -92,9 +94,11 @@ export class Task<T> implements Suspension {
   cancel(reason?: unknown): void {
     if (this.hasEnded || this.cancellation !== null) return;
     this.cancellation = { reason, isDelivered: false, undoErrors: [] };
-    if (this.phase !== Phase.SUSPENDED) return;
-    this.takeBack(this.undo);
-    this.goOn(Direction.RETURN, undefined);
+    if (this.giver !== null) this.giveBack();
+    else if (this.phase === Phase.SUSPENDED) {
+      this.takeBack(this.undo);
+      this.goOn(Direction.RETURN, undefined);
+    }
   }
 
   /**
@@ -136,6 +140,13 @@ export class Task<T> implements Suspension {
   /** Part of `Suspension`. */
   resumeLater(value: unknown): void {
     this.goOn(Direction.NEXT, value);
+  }
+
+  /** Part of `Suspension`. */
+  handOver<G>(value: G, giver: Giver<G>): void {
+    if (this.phase === Phase.ARMING) return this.prepare(Direction.NEXT, value);
+    this.goOn(Direction.NEXT, value);
+    this.giver = giver as Giver;
   }
 
   /** Part of `Suspension`. */
@@ -185,6 +196,7 @@ export class Task<T> implements Suspension {
   private proceed(): IteratorResult<SuspendRequest, unknown> {
     const { answer } = this;
     this.answer = undefined;
+    this.giver = null;
     switch (this.direction) {
       case Direction.NEXT:
         return this.iterator.next(answer);
@@ -196,6 +208,15 @@ export class Task<T> implements Suspension {
       case Direction.RETURN:
         return this.deliver(this.cancellation!);
     }
+  }
+
+  /** What was handed over is not taken: the wait counts as never answered. */
+  private giveBack(): void {
+    const { giver, answer } = this;
+    this.giver = null;
+    this.direction = Direction.RETURN;
+    this.answer = undefined;
+    giver!.giveBack(answer);
   }
 
   /** From here on the task cleans up, and its suspend points are its own. */
