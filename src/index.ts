@@ -1,28 +1,39 @@
 /** The public names of the package, and nothing else. */
 
-export { blockOn, run, shutdown, type RunOptions } from "./run.ts";
+export { type BlockOptions, blockOn, dumpTasks, instrument, run, type RunOptions, shutdown, taskTree } from "./run.ts";
 
 export {
   BusyError,
   CancelledError,
+  CleanupTimeoutError,
   ClosedError,
   DeadlockError,
   InternalError,
   InvalidYieldError,
+  NestingError,
   OperationReusedError,
   ReactorError,
   SystemError,
+  TimeoutError,
   UnexpectedEndError,
-  UnhandledTaskError,
   UnsupportedError,
 } from "./core/errors.ts";
 export { Interest, Readiness } from "./core/interest.ts";
-export type { Operation, TaskBody } from "./core/operation.ts";
+export { taskPathOf } from "./core/error-trace.ts";
+export type { InstrumentHooks } from "./core/instrument.ts";
+export type { BodyWith, Operation, TaskBody } from "./core/operation.ts";
 export { park, promise, type Resumption } from "./core/park.ts";
 export { ready } from "./core/ready.ts";
+export { scope, type ScopeOptions } from "./core/scope-region.ts";
+export type { Scope } from "./core/scope.ts";
+export { shield } from "./core/shield.ts";
 export { sleep, sleepUntil } from "./core/sleep.ts";
-export { cancel, join, spawn } from "./core/task-operations.ts";
-export type { Task, TaskOptions, TaskState } from "./core/task.ts";
+export { traceSpawns } from "./core/spawn-site.ts";
+export { TaskLocal } from "./core/task-local.ts";
+export { cancel, currentTask, join, spawn } from "./core/task-operations.ts";
+export type { SpawnOptions, Task, TaskOptions, TaskState } from "./core/task.ts";
+export type { TaskSnapshot } from "./core/task-tree.ts";
+export { deadline, moveOnAfter, type TimeLimit, timeout } from "./core/time-limit.ts";
 export { yieldNow } from "./core/yield-now.ts";
 
 export type { Driver, DriverClient } from "./core/driver.ts";

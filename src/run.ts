@@ -1,11 +1,14 @@
 /** The entry points: `run` beside the host's event loop, `blockOn` instead of it. They put an executor on a reactor. */
 
 import { assertTime } from "./core/errors.ts";
-import { Executor, type RunOptions as ExecutorRunOptions } from "./core/executor.ts";
+import { type BlockOptions, Executor, type RunOptions as ExecutorRunOptions } from "./core/executor.ts";
+import type { InstrumentHooks } from "./core/instrument.ts";
 import type { TaskBody } from "./core/operation.ts";
-import type { TaskOptions } from "./core/task.ts";
+import { formatTree, type TaskSnapshot } from "./core/task-tree.ts";
 import { DEFAULT_LINGER_US, LONGEST_LINGER_US } from "./reactor/linger.ts";
 import { Reactor } from "./reactor/reactor.ts";
+
+export type { BlockOptions } from "./core/executor.ts";
 
 export interface RunOptions extends ExecutorRunOptions {
   /**
@@ -17,9 +20,9 @@ export interface RunOptions extends ExecutorRunOptions {
 
 /**
  * Runs a task beside Bun's event loop, on the reactor of this thread. The promise settles when the task and all that
- * were spawned in it have ended: with the task's value; with its error, or the `UnhandledTaskError` of a task that
- * nobody joined (an `AggregateError` if there are several); with the signal's reason if it was aborted, or a
- * `CancelledError` if the task was cancelled otherwise.
+ * were spawned in it have ended: with the task's value; with the error of the task, or of one that nobody joined (an
+ * `AggregateError` if there are several); with the signal's reason if it was aborted, or a `CancelledError` if the task
+ * was cancelled otherwise.
  *
  * Rejects with a `TypeError` if `body` is neither a generator function nor an operation, with a `RangeError` for a
  * linger out of range, and with the reason if the native library cannot be loaded.
@@ -39,12 +42,35 @@ export async function run<T>(body: TaskBody<T>, options: RunOptions = {}): Promi
 /**
  * Runs a task on a reactor of its own and blocks the thread until it and all that were spawned in it have ended.
  * Nothing of the host runs meanwhile: no promise settles, no timer fires.
- * @throws what the task throws; `UnhandledTaskError` or an `AggregateError` for others; `DeadlockError` if every task
- *   waits and nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
+ * @throws what the task throws, or one that nobody joined (an `AggregateError` if there are several); `DeadlockError` if
+ *   every task waits and nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
  */
-export function blockOn<T>(body: TaskBody<T>, options: TaskOptions = {}): T {
+export function blockOn<T>(body: TaskBody<T>, options: BlockOptions = {}): T {
   using reactor = new Reactor();
   return new Executor(reactor).blockOn(body, options);
+}
+
+/**
+ * The live tasks of this thread's runs, as a tree: what each waits for, since when, and, after `traceSpawns(true)`, where
+ * it was spawned.
+ */
+export function taskTree(): TaskSnapshot[] {
+  return host[RUNTIME]?.executor.tasks() ?? [];
+}
+
+/** The same as text, a line for each task. */
+export function dumpTasks(): string {
+  return formatTree(taskTree());
+}
+
+/**
+ * Tells the hooks of what this thread's tasks do from now on: created, resumed, suspended, ended. Costs one comparison for
+ * each resume while there are none.
+ * @returns to be disposed of, which ends it
+ */
+export function instrument(hooks: InstrumentHooks): Disposable {
+  const remove = threadRuntime().executor.addInstrument(hooks);
+  return { [Symbol.dispose]: remove };
 }
 
 /**

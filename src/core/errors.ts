@@ -17,17 +17,46 @@ export class CancelledError extends Error {
   }
 }
 
-/** A task failed and no task was joining it, so its run failed. The error itself is the `cause`. */
-export class UnhandledTaskError extends Error {
-  override readonly name = "UnhandledTaskError";
+/** The time of a `timeout` or a `deadline` was up. */
+export class TimeoutError extends Error {
+  override readonly name = "TimeoutError";
+  readonly code = "ERR_TIMEOUT";
 
   constructor(
-    /** The name of the task that failed. */
+    /** The name of the task whose time was up. */
     readonly taskName: string,
-    cause: unknown,
+    /** When the time was up, in milliseconds on the executor's clock. */
+    readonly deadlineMs: number,
+    /** What the task waited for at that moment, in words; empty if it was about to go on. */
+    readonly waitedFor: string,
   ) {
-    super(`${taskName} failed and no task was joining it: ${describeError(cause)}`, { cause });
+    super(`${taskName} ran out of time${waitedFor === "" ? "" : ` while it waited for ${waitedFor}`}`);
   }
+}
+
+/** A cancelled task's clean-up waited for longer than its grace period. */
+export class CleanupTimeoutError extends Error {
+  override readonly name = "CleanupTimeoutError";
+  readonly code = "ERR_CLEANUP_TIMEOUT";
+
+  constructor(
+    /** The name of the task that cleaned up. */
+    readonly taskName: string,
+    /** The grace period, in milliseconds. */
+    readonly cleanupMs: number,
+    /** What the clean-up waited for, in words. */
+    readonly waitedFor: string,
+  ) {
+    super(
+      `${taskName} was cancelled, and its clean-up still waited for ${waitedFor} after ${cleanupMs} ms: ` +
+        "make it shorter, or give it more time with cleanupMs",
+    );
+  }
+}
+
+/** A task nested more calls, or more `yield*`, than the stack can hold. */
+export class NestingError extends RangeError {
+  override readonly name = "NestingError";
 }
 
 /** A task yielded something that is no request, mostly because `yield*` lacks its star. */
@@ -71,9 +100,28 @@ export class UnexpectedEndError extends Error {
   }
 }
 
-/** Every task of a `blockOn` waits, and nothing is armed that could wake one. */
+/** A task waits for what cannot come: for itself, or for others that all wait while nothing is armed that could wake one. */
 export class DeadlockError extends Error {
   override readonly name = "DeadlockError";
+
+  constructor(
+    message: string,
+    /** If all tasks wait: each of them, and what it waits for. */
+    readonly waits: readonly TaskWait[] = [],
+  ) {
+    super(message);
+  }
+
+  /** The error of a whole executor. */
+  static ofAll(waits: readonly TaskWait[]): DeadlockError {
+    const list = waits.map(({ taskName, waitsFor }) => `${taskName} waits for ${waitsFor}`).join("; ");
+    return new DeadlockError(`every task waits, and nothing is armed that could wake one: ${list}`, waits);
+  }
+}
+
+export interface TaskWait {
+  readonly taskName: string;
+  readonly waitsFor: string;
 }
 
 /** The platform, or the way the executor runs, has no such thing. */
@@ -132,6 +180,16 @@ export function invariant(condition: boolean, message: string): asserts conditio
 /** One error for several: the only one as it is, more as an `AggregateError` in the order given. */
 export function combineErrors(errors: readonly unknown[], message: string): unknown {
   return errors.length === 1 ? errors[0] : new AggregateError(errors, message);
+}
+
+/** Says what an overflow of the stack means to a task, and what to do. Any other error stays as it is. */
+export function explainOverflow(error: unknown, task: { readonly name: string }): unknown {
+  if (!(error instanceof RangeError) || !error.message.startsWith("Maximum call stack size exceeded")) return error;
+  return new NestingError(
+    `${task.name} overflowed the stack: yield* goes through some thousands of generators at most, and a resume through ` +
+      "all of them. Use a loop, or spawn a task where the recursion gets deep",
+    { cause: error },
+  );
 }
 
 /** The error for an integer argument that is out of its range. */

@@ -8,16 +8,29 @@
  */
 
 import type { Driver, DriverClient } from "./driver.ts";
-import { CancelledError, DeadlockError, UnsupportedError } from "./errors.ts";
+import { DEFAULT_CLEANUP_MS } from "./cleanup-timer.ts";
+import { assertTime, CancelledError, DeadlockError, UnsupportedError } from "./errors.ts";
+import { DEFAULT_HOG_MS, HogWatch } from "./hog-watch.ts";
+import { Instrument, type InstrumentHooks } from "./instrument.ts";
 import { openBody, type TaskBody } from "./operation.ts";
-import { ReadyQueue } from "./ready-queue.ts";
+import { ReadyQueue, type TaskQueue } from "./ready-queue.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { Scope } from "./scope.ts";
 import { Delivery, Source } from "./source.ts";
-import { Task, type TaskOptions } from "./task.ts";
+import { spawnSite } from "./spawn-site.ts";
+import { type SpawnOptions, Task, type TaskOptions } from "./task.ts";
+import { snapshotOf, type TaskSnapshot, tasksWithin } from "./task-tree.ts";
 import { Timers } from "./timers.ts";
 
-export interface RunOptions extends TaskOptions {
+export interface BlockOptions extends TaskOptions {
+  /**
+   * How long the clean-up of a cancelled task may take, in milliseconds, before its wait is ended with a
+   * `CleanupTimeoutError`; 5,000 by default, Infinity for no limit.
+   */
+  readonly cleanupMs?: number | undefined;
+}
+
+export interface RunOptions extends BlockOptions {
   /**
    * Cancels the main task and all others of the run when it is aborted. The promise then rejects with the signal's
    * reason.
@@ -25,13 +38,27 @@ export interface RunOptions extends TaskOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface ExecutorOptions {
+  /** What keeps the tasks that are ready; first come, first served by default. */
+  readonly readyQueue?: TaskQueue | undefined;
+  /**
+   * A task that keeps the thread for longer than that, in milliseconds, is warned of by name; 100 by default, Infinity for
+   * never.
+   */
+  readonly hogMs?: number | undefined;
+}
+
 export class Executor implements Scheduler, DriverClient {
   readonly timers = new Timers();
   interestCount = 0;
+  hostWaitCount = 0;
+  nowNs: number;
+  instrument: Instrument | null = null;
 
-  private readonly readyTasks = new ReadyQueue();
+  private readonly readyTasks: TaskQueue;
+  private readonly hogWatch: HogWatch;
   private readonly scopes = new Set<Scope>();
-  private readonly looseTasks = new Scope(() => this.reportLooseError());
+  private readonly looseTasks = new Scope(null, DEFAULT_CLEANUP_MS, "the executor");
   private readonly foreignSources = new Map<number, Source>();
   private nextTaskId = 1;
   private isTurning = false;
@@ -44,8 +71,19 @@ export class Executor implements Scheduler, DriverClient {
   private turnsAheadOfHost = 0;
 
   /** @throws an Error if the driver serves another executor */
-  constructor(readonly driver: Driver) {
+  constructor(
+    readonly driver: Driver,
+    { readyQueue = new ReadyQueue(), hogMs = DEFAULT_HOG_MS }: ExecutorOptions = {},
+  ) {
     driver.attach(this);
+    this.readyTasks = readyQueue;
+    this.nowNs = driver.now();
+    this.hogWatch = new HogWatch(
+      hogMs,
+      () => this.readClock(),
+      (ids, tookNs) => this.warnOfHog(ids, tookNs),
+    );
+    this.looseTasks.waitUntilEmpty(() => this.reportLooseError());
   }
 
   get isBlocking(): boolean {
@@ -54,16 +92,16 @@ export class Executor implements Scheduler, DriverClient {
 
   /**
    * Runs a task beside the host's event loop. The promise settles when the task and all that were spawned in it have
-   * ended: with the task's value; with its error, or the `UnhandledTaskError` of a task that nobody joined (an
-   * `AggregateError` if there are several); with the signal's reason if it was aborted, or a `CancelledError` if the
-   * task was cancelled otherwise. Rejects with a `TypeError` if `body` is neither a generator function nor an
-   * operation.
+   * ended: with the task's value; with the error of the task, or of one that nobody joined (an `AggregateError` if there are
+   * several); with the signal's reason if it was aborted, or a `CancelledError` if the task was cancelled otherwise.
+   * Rejects with a `TypeError` if `body` is neither a generator function nor an operation.
    */
   run<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const { signal } = options;
       signal?.throwIfAborted();
-      const scope = new Scope(() => {
+      const scope = rootScope(options, "run");
+      scope.waitUntilEmpty(() => {
         this.scopes.delete(scope);
         signal?.removeEventListener("abort", abort);
         if (this.isAbandoned) return;
@@ -75,8 +113,7 @@ export class Executor implements Scheduler, DriverClient {
         }
       });
       const abort = (): void => scope.cancel(signal?.reason);
-      const main = this.start(scope, body, options, "run");
-      scope.setMain(main.task);
+      const main = this.start(scope, body, options, "run", spawnSite());
       this.scopes.add(scope);
       signal?.addEventListener("abort", abort, { once: true });
     });
@@ -85,21 +122,20 @@ export class Executor implements Scheduler, DriverClient {
   /**
    * Runs a task and blocks the thread until it and all that were spawned in it have ended. Nothing of the host runs
    * meanwhile: no promise settles, no timer fires.
-   * @throws what the task throws; `UnhandledTaskError` or an `AggregateError` for others; `DeadlockError` if every task
-   *   waits and nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
+   * @throws what the task throws, or one that nobody joined (an `AggregateError` if there are several); `DeadlockError` if
+   *   every task waits and nothing can come; a `TypeError` if `body` is neither a generator function nor an operation
    */
-  blockOn<T>(body: TaskBody<T>, options: TaskOptions = {}): T {
+  blockOn<T>(body: TaskBody<T>, options: BlockOptions = {}): T {
     this.refuseNesting();
-    const scope = new Scope(doNothing);
-    const main = this.start(scope, body, options, "blockOn");
-    scope.setMain(main.task);
+    const scope = rootScope(options, "blockOn");
+    const main = this.start(scope, body, options, "blockOn", spawnSite());
     this.block(scope);
     return takeOutcome(scope, main);
   }
 
   /** Starts a task outside any run: it runs beside the host's event loop, or while `blockOnAll` blocks. */
   spawn<T>(body: TaskBody<T>, options: TaskOptions = {}): Task<T> {
-    return this.start(this.looseTasks, body, options, "spawn");
+    return this.start(this.looseTasks, body, options, "spawn", spawnSite());
   }
 
   /**
@@ -118,13 +154,33 @@ export class Executor implements Scheduler, DriverClient {
    */
   abandon(): void {
     this.isAbandoned = true;
-    for (const scope of [...this.scopes, this.looseTasks]) scope.cancel("the program was loaded anew");
+    for (const scope of this.roots()) scope.cancel("the program was loaded anew");
+  }
+
+  /** The live tasks: of each run its main task with all below it, the oldest first. */
+  tasks(): TaskSnapshot[] {
+    return this.roots().flatMap((scope) => snapshotOf(scope, this.driver.now()));
+  }
+
+  /** Tells the hooks of what the tasks do from now on, until the answer is called. */
+  addInstrument(hooks: InstrumentHooks): () => void {
+    const instrument = (this.instrument ??= new Instrument());
+    instrument.add(hooks);
+    return () => {
+      if (instrument.remove(hooks) && this.instrument === instrument) this.instrument = null;
+    };
   }
 
   /** Part of `Scheduler`: tasks start others with the operation `spawn`. */
-  startChild<T>(parent: Task<unknown>, body: TaskBody<T>, options: TaskOptions): Task<T> {
-    const { scope } = parent;
-    const child = this.start(scope, body, options, "spawn");
+  startChild<T>(
+    spawner: Task<unknown>,
+    scope: Scope,
+    body: TaskBody<T>,
+    options: SpawnOptions,
+    spawnedAt: string | null,
+  ): Task<T> {
+    const child = this.start(scope, body, options, "spawn", spawnedAt);
+    child.locals = spawner.locals;
     child.begin();
     if (scope.isClosing) child.cancel(scope.reason);
     return child;
@@ -167,11 +223,13 @@ export class Executor implements Scheduler, DriverClient {
   }
 
   private turn(): void {
-    const endNs = this.driver.now() + TURN_NS;
+    const endNs = this.readClock() + TURN_NS;
     let resumesLeft = RESUMES_PER_TURN;
+    this.hogWatch.begin(this.nowNs);
     for (;;) {
       resumesLeft -= this.resumeReady();
-      const nowNs = this.driver.now();
+      const nowNs = this.readClock();
+      this.hogWatch.look(nowNs);
       this.expireTimers(nowNs);
       if (this.interestCount > 0) this.driver.poll(0);
       if (nowNs >= endNs || resumesLeft <= 0) return this.scheduleTurnAfterHost();
@@ -186,9 +244,33 @@ export class Executor implements Scheduler, DriverClient {
       const task = this.readyTasks.shift();
       if (task === null) break;
       task.step();
+      this.hogWatch.resumed(task.id);
       count++;
     }
     return count;
+  }
+
+  private warnOfHog(ids: readonly number[], tookNs: number): void {
+    const names = this.namesOf(ids);
+    const who = names.length === 1 ? names[0]! : `one of ${names.join(", ")}`;
+    this.driver.system?.warn(
+      `${who} kept the thread for ${Math.round(tookNs / NS_PER_MS)} ms without a suspend point, and all others waited: ` +
+        "let it yield* yieldNow() now and then, or do the work in a Worker",
+    );
+  }
+
+  /** Tasks that have ended since are known by their number only. */
+  private namesOf(ids: readonly number[]): string[] {
+    const names = new Map(ids.map((id) => [id, `task #${id}`]));
+    for (const task of this.roots().flatMap((scope) => [...tasksWithin(scope)])) {
+      if (names.has(task.id)) names.set(task.id, task.name);
+    }
+    return [...names.values()];
+  }
+
+  private readClock(): number {
+    this.nowNs = this.driver.now();
+    return this.nowNs;
   }
 
   /**
@@ -235,6 +317,7 @@ export class Executor implements Scheduler, DriverClient {
   private block(scope: Scope): void {
     this.isTurning = true;
     this.isBlockingNow = true;
+    this.hogWatch.begin(this.readClock());
     try {
       while (!scope.isEmpty) this.advance(scope);
     } finally {
@@ -255,30 +338,44 @@ export class Executor implements Scheduler, DriverClient {
   private advance(scope: Scope): void {
     this.resumeReady();
     if (scope.isEmpty) return;
-    const nowNs = this.driver.now();
+    const nowNs = this.readClock();
+    this.hogWatch.look(nowNs);
     this.expireTimers(nowNs);
     if (!this.readyTasks.isEmpty) {
       if (this.interestCount > 0) this.driver.poll(0);
-    } else if (this.isWaiting) this.driver.poll(this.nextWakeNs - nowNs);
-    else this.breakDeadlock(scope);
+    } else if (this.isWaiting) {
+      this.driver.poll(this.nextWakeNs - nowNs);
+      this.hogWatch.begin(this.readClock());
+    } else this.breakDeadlock(scope);
   }
 
   /** Cancels the tasks, so that they clean up, and lets the error come out of the scope. */
   private breakDeadlock(scope: Scope): void {
     const wasClosing = scope.isClosing;
-    const waits = [...scope.tasks()].map((task) => `${task.name} waits for ${task.waitsFor}`);
-    const error = new DeadlockError(`every task waits, and nothing is armed that could wake one: ${waits.join("; ")}`);
-    scope.fail(error);
+    const waits = [...tasksWithin(scope)].map((task) => ({ taskName: task.name, waitsFor: task.waitsFor }));
+    scope.fail(DeadlockError.ofAll(waits));
     // They do not end even so: nothing is left but to say what happened.
     if (wasClosing) throw scope.takeError();
   }
 
-  private start<T>(scope: Scope, body: TaskBody<T>, options: TaskOptions, caller: string): Task<T> {
+  private roots(): Scope[] {
+    return [...this.scopes, this.looseTasks];
+  }
+
+  private start<T>(
+    scope: Scope,
+    body: TaskBody<T>,
+    options: SpawnOptions,
+    caller: string,
+    spawnedAt: string | null,
+  ): Task<T> {
     const iterator = openBody(body, caller);
     const name = options.name ?? (typeof body === "function" ? body : "");
-    const task = new Task<T>(this.nextTaskId++, name, iterator, scope, this);
+    const standing = options.daemon === true || options.supervised === true ? options : null;
+    const task = new Task<T>(this.nextTaskId++, name, iterator, scope, this, standing, spawnedAt);
     scope.add(task.task);
     this.enqueue(task.task);
+    this.instrument?.created(task.task);
     return task;
   }
 
@@ -287,9 +384,8 @@ export class Executor implements Scheduler, DriverClient {
     if (this.isBlockingNow || !this.looseTasks.hasFailed) return;
     const error = this.looseTasks.takeError();
     this.letHostNotice();
-    queueMicrotask(() => {
-      throw error;
-    });
+    // Of what is thrown out of a callback Bun 1.4.5 shows where it was thrown last, of a rejection where it comes from.
+    void Promise.reject(error);
   }
 }
 
@@ -299,8 +395,9 @@ function takeOutcome<T>(scope: Scope, main: Task<T>): T {
   return main.value;
 }
 
-function doNothing(): void {
-  // A blocked thread looks at the scope itself.
+function rootScope({ cleanupMs = DEFAULT_CLEANUP_MS }: BlockOptions, caller: string): Scope {
+  assertTime(`${caller}: cleanupMs`, cleanupMs);
+  return new Scope(null, cleanupMs, `the ${caller}`);
 }
 
 /** A turn gives way to the host's event loop after this time: long against the loop's own cost, short for whoever waits. */
@@ -320,3 +417,5 @@ const DENSE_DEADLINES = 8;
 
 /** How many turns may run ahead of the host's event loop: microtasks would otherwise keep it from its timers. */
 const TURNS_AHEAD_OF_HOST = 64;
+
+const NS_PER_MS = 1_000_000;

@@ -7,6 +7,7 @@
  */
 
 import { describeValue, OperationReusedError } from "./errors.ts";
+import { withFrames } from "./error-trace.ts";
 import type { SuspendRequest } from "./request.ts";
 
 /**
@@ -20,8 +21,11 @@ export interface Operation<T> {
 /** What can be run as a task: a generator function without parameters, or an operation. */
 export type TaskBody<T> = Operation<T> | (() => Operation<T>);
 
+/** A body that is called with something, if it is a generator function. */
+export type BodyWith<A, T> = Operation<T> | ((argument: A) => Operation<T>);
+
 /** An operation that yields one request, whose answer is its value. */
-export class RequestOperation<T> implements Operation<T>, Iterator<SuspendRequest, T, unknown> {
+export class RequestOperation<T> implements Operation<T>, Iterator<SuspendRequest, T, unknown>, SingleRequest {
   private state: LeafState = LeafState.UNUSED;
 
   constructor(
@@ -36,6 +40,13 @@ export class RequestOperation<T> implements Operation<T>, Iterator<SuspendReques
     return this;
   }
 
+  /** The request itself, to combine with others. The operation counts as used. */
+  takeRequest(): SuspendRequest {
+    if (this.state !== LeafState.UNUSED) throw new OperationReusedError(this.callName);
+    this.state = LeafState.SUSPENDED;
+    return this.request;
+  }
+
   next(answer: unknown): IteratorResult<SuspendRequest, T> {
     if (this.state === LeafState.ITERATED) {
       this.state = LeafState.SUSPENDED;
@@ -45,8 +56,19 @@ export class RequestOperation<T> implements Operation<T>, Iterator<SuspendReques
   }
 
   throw(error: unknown): never {
-    throw error;
+    throw withFrames(error);
   }
+}
+
+/** An operation of one request, or one that can be made one: it can be combined with others without a task of its own. */
+export interface SingleRequest {
+  /** The request, to arm once. The operation counts as used. */
+  takeRequest(): SuspendRequest;
+}
+
+/** Whether the operation is one that `takeRequest` makes a request of. */
+export function isSingleRequest(operation: unknown): operation is SingleRequest {
+  return typeof (operation as Partial<SingleRequest> | null)?.takeRequest === "function";
 }
 
 const enum LeafState {
@@ -55,9 +77,16 @@ const enum LeafState {
   SUSPENDED,
 }
 
-/** Starts a task's body. Throws a `TypeError` that says what `caller` was given if it is no operation. */
-export function openBody<T>(body: TaskBody<T>, caller: string): Iterator<SuspendRequest, T, unknown> {
-  const operation: unknown = typeof body === "function" ? body() : body;
+/**
+ * Starts a body, with an argument if it takes one. Throws a `TypeError` that says what `caller` was given if it is no
+ * operation.
+ */
+export function openBody<T>(
+  body: BodyWith<never, T>,
+  caller: string,
+  argument?: unknown,
+): Iterator<SuspendRequest, T, unknown> {
+  const operation: unknown = typeof body === "function" ? (body as (argument: unknown) => unknown)(argument) : body;
   if (isOperation<T>(operation)) return operation[Symbol.iterator]();
   throw new TypeError(
     `${caller} takes a generator function (function*) or an operation, ${describeWrongBody(body, operation)}`,

@@ -79,23 +79,25 @@ class ParkedOnce<T> extends SuspendRequest implements Resumption<T>, Undo {
 
   arm(suspension: Suspension): Undo | null {
     this.suspension = suspension;
+    suspension.scheduler.hostWaitCount++;
     try {
       this.takeBack = this.armed(this);
     } catch (error) {
-      this.suspension = null;
+      this.finish();
       throw error;
     }
     return this.suspension === null ? null : this;
   }
 
   undo(): void {
-    this.suspension = null;
+    this.finish();
     this.takeBack?.();
   }
 
   private finish(): Suspension | null {
     const { suspension } = this;
     this.suspension = null;
+    if (suspension !== null) suspension.scheduler.hostWaitCount--;
     return suspension;
   }
 }

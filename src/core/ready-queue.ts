@@ -2,7 +2,15 @@
 
 import type { Task } from "./task.ts";
 
-export class ReadyQueue {
+/** What an executor takes the next task from; in a test also one that shuffles them. */
+export interface TaskQueue {
+  readonly isEmpty: boolean;
+  push(task: Task<unknown>): void;
+  /** The next task, taken out; null if there is none. */
+  shift(): Task<unknown> | null;
+}
+
+export class ReadyQueue implements TaskQueue {
   private first: Task<unknown> | null = null;
   private last: Task<unknown> | null = null;
 

@@ -11,6 +11,7 @@ import type { Interest } from "./interest.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Source } from "./source.ts";
 import type { Task } from "./task.ts";
+import type { Timer } from "./timers.ts";
 
 /** Takes back an armed request. Called at most once, and only while the request has not resumed its suspension. */
 export interface Undo {
@@ -110,12 +111,10 @@ export class InterestRequest extends SuspendRequest implements Undo {
 }
 
 /** Waits until the executor's clock has reached a deadline. Resumes with nothing. */
-export class DeadlineRequest extends SuspendRequest implements Undo {
+export class DeadlineRequest extends SuspendRequest implements Undo, Timer {
   /** Who waits; null while the request is not armed. */
   suspension: Suspension | null = null;
-  /** The order of arming among equal deadlines; owned by the timers. */
   sequence = 0;
-  /** The place in the heap; owned by the timers. */
   position = 0;
 
   private constructor(
@@ -152,14 +151,12 @@ export class DeadlineRequest extends SuspendRequest implements Undo {
     this.suspension = null;
   }
 
-  /** The deadline has come, and the timers have let the request go. */
   expire(): void {
     const suspension = this.suspension!;
     this.suspension = null;
     suspension.resume(undefined);
   }
 
-  /** The reactor failed, and the timers have let the request go. */
   fail(error: unknown): void {
     const suspension = this.suspension!;
     this.suspension = null;

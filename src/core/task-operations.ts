@@ -2,18 +2,29 @@
 
 import { type Operation, RequestOperation, type TaskBody } from "./operation.ts";
 import { AskRequest, SuspendRequest, type Suspension, type Undo } from "./request.ts";
-import type { Joiner, Task, TaskOptions } from "./task.ts";
+import { SpawnRequest } from "./scope.ts";
+import { spawnSite } from "./spawn-site.ts";
+import type { Joiner, SpawnOptions, Task } from "./task.ts";
 
 /**
- * Starts a task beside this one, which goes on at once: `spawn` is no suspend point. The new task runs when its turn
- * comes, and reaches its first suspend point even if it is cancelled before, so that what was handed to it is in its
- * care. In a run that is being cancelled it is cancelled as well. The run waits for it. If it fails while no task is
- * joining it, all tasks of the run are cancelled and the run fails with an `UnhandledTaskError`.
- * @returns the new task
+ * Starts a child in the innermost `scope` that is open in this task, or as a child of the task itself; this one goes on
+ * at once: `spawn` is no suspend point. The child runs when its turn comes, and reaches its first suspend point even if
+ * it is cancelled before, so that what was handed to it is in its care. In a scope that is being cancelled it is
+ * cancelled as well.
+ *
+ * The scope, or the task, does not end before the child has. If the child fails while no task is joining it, its siblings
+ * and their scope's body are cancelled, and the error comes out of the scope.
+ * @returns the child
  * @throws TypeError if `body` is neither a generator function nor an operation
  */
-export function spawn<T>(body: TaskBody<T>, options: TaskOptions = NO_OPTIONS): Operation<Task<T>> {
-  return new RequestOperation("spawn", new SpawnRequest(body, options));
+export function spawn<T>(body: TaskBody<T>, options?: SpawnOptions): Operation<Task<T>> {
+  const request = new SpawnRequest(null, body, options, spawnSite());
+  return new RequestOperation("spawn", request);
+}
+
+/** The task that asks: its name and id, its `cancel`. */
+export function currentTask(): Operation<Task<unknown>> {
+  return new RequestOperation("currentTask", CURRENT_TASK);
 }
 
 /**
@@ -34,20 +45,15 @@ export function cancel(task: Task<unknown>, reason?: unknown): Operation<void> {
   return new RequestOperation("cancel", new CancelRequest(task, reason));
 }
 
-class SpawnRequest<T> extends AskRequest {
-  constructor(
-    private readonly body: TaskBody<T>,
-    private readonly options: TaskOptions,
-  ) {
-    super();
-  }
-
-  protected answer({ scheduler, task }: Suspension): Task<T> {
-    return scheduler.startChild(task, this.body, this.options);
+class CurrentTaskRequest extends AskRequest {
+  protected answer({ task }: Suspension): Task<unknown> {
+    return task;
   }
 }
 
-class JoinRequest extends SuspendRequest implements Joiner, Undo {
+const CURRENT_TASK = new CurrentTaskRequest();
+
+export class JoinRequest extends SuspendRequest implements Joiner, Undo {
   nextJoiner: Joiner | null = null;
   previousJoiner: Joiner | null = null;
   protected suspension: Suspension | null = null;
@@ -107,11 +113,14 @@ class CancelRequest extends JoinRequest {
   }
 }
 
+/** A task that waits for itself, or for one whose child it is, would wait for ever. */
 function refuseSelf(suspension: Suspension, task: Task<unknown>, verb: string): void {
-  if (suspension.task !== task) return;
-  throw new TypeError(
-    `${task.name} cannot ${verb} itself: it would wait for its own end. task.cancel() ends it at its next suspend point`,
-  );
+  for (let waiting: Task<unknown> | null = suspension.task; waiting !== null; waiting = waiting.parent) {
+    if (waiting === task) throw new TypeError(describeCircle(suspension.task, task, verb));
+  }
 }
 
-const NO_OPTIONS: TaskOptions = {};
+function describeCircle(waiting: Task<unknown>, task: Task<unknown>, verb: string): string {
+  const whom = waiting === task ? "itself" : `${task.name}, whose child it is`;
+  return `${waiting.name} cannot ${verb} ${whom}: it would wait for its own end. task.cancel() does not wait`;
+}

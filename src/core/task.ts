@@ -1,21 +1,36 @@
-/** A task: one running generator, its name and state, what it waits for, and how it ended. */
+/**
+ * A task: one running generator, its name and state, what it waits for, the children that it spawned, and how it ended.
+ */
 
 import { refillBudget, spendBudget } from "./budget.ts";
-import { CancelledError, ClosedError, combineErrors, describeValue, invariant, InvalidYieldError } from "./errors.ts";
+import { notePath } from "./error-trace.ts";
+import { CancelledError, ClosedError, describeValue, explainOverflow, invariant, InvalidYieldError } from "./errors.ts";
+import type { Region } from "./region.ts";
 import { type Giver, SuspendRequest, type Suspension, type Undo } from "./request.ts";
 import type { Scheduler } from "./scheduler.ts";
-import type { Scope } from "./scope.ts";
-import { Unwinding } from "./unwinding.ts";
+import { DrainRequest, Scope, type ScopeOwner } from "./scope.ts";
+import type { LocalValue } from "./task-local.ts";
+import { ENDED, type Frame, type Step, throwInto, Unwinding } from "./unwinding.ts";
 
 export interface TaskOptions {
   /** What messages call the task; by default the name of its generator function. */
   readonly name?: string | undefined;
 }
 
+export interface SpawnOptions extends TaskOptions {
+  /** A daemon is not waited for: it is cancelled when all others of its scope have ended. */
+  readonly daemon?: boolean | undefined;
+  /**
+   * The error of a supervised task cancels nobody: it stays with the task, for whoever joins it. If nobody has when the
+   * scope ends, it comes out of the scope then, so that it is not lost.
+   */
+  readonly supervised?: boolean | undefined;
+}
+
 /**
  * - `ready`: will be resumed, after those before it in the queue
  * - `running`: its code runs at this moment
- * - `suspended`: waits at a suspend point
+ * - `suspended`: waits at a suspend point, or for its children to end
  * - `completed`, `failed`, `cancelled`: has ended
  */
 export type TaskState = "ready" | "running" | "suspended" | "completed" | "failed" | "cancelled";
@@ -30,23 +45,35 @@ export interface Joiner {
   joined(task: Task<unknown>): void;
 }
 
-export class Task<T> implements Suspension {
+export class Task<T> implements Suspension, ScopeOwner {
   /** Links the ready queue; owned by it. */
   nextReady: Task<unknown> | null = null;
   /** Link the tasks of a scope; owned by it. */
   older: Task<unknown> | null = null;
   younger: Task<unknown> | null = null;
+  /** The values of its `TaskLocal`s; owned by them. */
+  locals: LocalValue | null = null;
+  /** Since when it waits, or is ready, on the executor's clock, to the precision of the executor's turns. */
+  sinceNs: number;
 
   private phase: Phase = Phase.READY;
   private direction: Direction = Direction.START;
   /** What the next step passes in; after the end, the task's value or its error. */
   private answer: unknown = undefined;
+  /** Who gets the answer back if the task is cancelled before it has taken it. */
+  private giver: Giver | null = null;
   /** What the task waits for while it is suspended, and how to take that back. */
   private request: SuspendRequest | null = null;
   private undo: Undo | null = null;
   private cancellation: Cancellation | null = null;
-  /** Who gets the answer back if the task is cancelled before it has taken it. */
-  private giver: Giver | null = null;
+  /** The regions that the task is in, the innermost first, linked outward. */
+  private region: Region<unknown> | null = null;
+  /** What the children are collected in that belong to no region; made for the first of them. */
+  private children: Scope | null = null;
+  /** What is to be unwound, once the children in it have ended. */
+  private due: Region<unknown> | Cancellation | null = null;
+  /** Whether a cancel was asked for that may not have been delivered: looked at wherever the task could end. */
+  private mayBeCancelled = false;
   private firstJoiner: Joiner | null = null;
   private lastJoiner: Joiner | null = null;
 
@@ -55,10 +82,17 @@ export class Task<T> implements Suspension {
     readonly id: number,
     /** A function is asked for its name when a message needs it: to read it costs time and memory. */
     private readonly givenName: string | NamedFunction,
-    private iterator: Iterator<SuspendRequest, unknown, unknown>,
+    private iterator: Frame,
+    /** Whose child it is. */
     readonly scope: Scope,
     readonly scheduler: Scheduler,
-  ) {}
+    /** How its scope treats it. */
+    private readonly standing: SpawnOptions | null = null,
+    /** Where it was spawned, if that is traced. */
+    readonly spawnedAt: string | null = null,
+  ) {
+    this.sinceNs = scheduler.nowNs;
+  }
 
   /** The task's name and number, such as `task reader (#7)`. */
   get name(): string {
@@ -74,9 +108,22 @@ export class Task<T> implements Suspension {
     return this.phase >= Phase.COMPLETED;
   }
 
+  get isDaemon(): boolean {
+    return this.standing?.daemon === true;
+  }
+
+  get isSupervised(): boolean {
+    return this.standing?.supervised === true;
+  }
+
   /** Words for what the task waits for; empty if it does not wait. */
   get waitsFor(): string {
     return this.request === null ? "" : this.request.describe();
+  }
+
+  /** The task whose child it is; null for the main task of a run. */
+  get parent(): Task<unknown> | null {
+    return this.scope.owner?.ownTask ?? null;
   }
 
   /** Part of `Suspension`. */
@@ -84,20 +131,65 @@ export class Task<T> implements Suspension {
     return this as Task<unknown>;
   }
 
+  /** Part of `ScopeOwner`. */
+  get ownTask(): Task<unknown> {
+    return this as Task<unknown>;
+  }
+
+  /** Where a task goes that is spawned by this one: the innermost scope that is open, or the task itself. */
+  get currentScope(): Scope {
+    for (let region = this.region; region !== null; region = region.outer) {
+      if (region.scope !== null) return region.scope;
+    }
+    return (this.children ??= new Scope(this, null, this.name));
+  }
+
+  /** The scopes of the task's children, the innermost first. */
+  *scopes(): Generator<Scope, void, unknown> {
+    for (let region = this.region; region !== null; region = region.outer) {
+      if (region.scope !== null) yield region.scope;
+    }
+    if (this.children !== null) yield this.children;
+  }
+
   /**
-   * Asks the task to end. It ends at its suspend point, or at its next one: `finally` blocks run, and may suspend in
-   * their turn; `catch` does not see it. A task that another has spawned and that has not begun runs to its first
-   * suspend point; any other that has not begun never does. Of several cancels the first counts; one of a task that has
-   * ended does nothing.
+   * Asks the task to end. It ends at its suspend point, or at its next one: its children end first, the youngest first,
+   * then its `finally` blocks run, and may suspend in their turn; `catch` does not see it. A task that another has
+   * spawned and that has not begun runs to its first suspend point; any other that has not begun never does. Of several
+   * cancels the first counts; one of a task that has ended does nothing.
    * @param reason what whoever joins the task is told
    */
   cancel(reason?: unknown): void {
     if (this.hasEnded || this.cancellation !== null) return;
-    this.cancellation = { reason, isDelivered: false, undoErrors: [] };
-    if (this.giver !== null) this.giveBack();
-    else if (this.phase === Phase.SUSPENDED) {
-      this.takeBack(this.undo);
-      this.goOn(Direction.RETURN, undefined);
+    this.cancellation = new Cancellation(reason);
+    this.cancelRequested(true);
+  }
+
+  /** Part of `ScopeOwner`: a child failed. */
+  cancelBody(reason: unknown): void {
+    this.cancel(reason);
+  }
+
+  /**
+   * The task or one of its regions is to end. If it waits where it can end, it does; else it does at its next wait.
+   * @param takesBackHandOver whether what was handed to the task, and it has not taken, goes back: not for a time limit,
+   *   before which it came
+   */
+  cancelRequested(takesBackHandOver: boolean): void {
+    this.mayBeCancelled = true;
+    if (this.phase === Phase.SUSPENDED) {
+      if (!this.request!.isSuspendPoint) return;
+      const target = this.deliverable();
+      if (target === null) return;
+      const { undo } = this;
+      this.deliverTo(target);
+      this.goOn(Direction.NEXT, undefined);
+      this.takeBack(undo);
+    } else if (this.giver !== null && takesBackHandOver) {
+      const target = this.deliverable();
+      if (target === null) return;
+      this.giveBack();
+      this.deliverTo(target);
     }
   }
 
@@ -114,21 +206,29 @@ export class Task<T> implements Suspension {
   step(): void {
     if (this.phase !== Phase.READY) this.refuse("is stepped");
     refillBudget();
+    if (this.scheduler.instrument !== null) this.scheduler.instrument.resumed(this.task);
     do {
       this.phase = Phase.RUNNING;
-      let result: IteratorResult<SuspendRequest, unknown>;
+      let result: Step;
       try {
         result = this.proceed();
       } catch (error) {
-        this.endWithError(error);
-        return;
+        this.bodyThrew(error);
+        continue;
       }
-      if (result.done === true) {
-        this.endWithValue(result.value);
-        return;
-      }
-      this.suspend(result.value);
+      if (result.done === true) this.bodyReturned(result.value);
+      else this.suspend(result.value);
     } while (this.phase === Phase.RUNNING && this.goesOnAtOnce());
+    if (this.scheduler.instrument !== null) this.tellInstrument();
+  }
+
+  /** Ends the wait of a clean-up that takes too long, with an error; unless it does not wait, or for its children. */
+  interrupt(makeError: (waitsFor: string) => Error): void {
+    if (this.phase !== Phase.SUSPENDED || this.request instanceof DrainRequest) return;
+    const error = makeError(this.waitsFor);
+    const { undo } = this;
+    this.goOn(Direction.THROW, error);
+    this.takeBack(undo);
   }
 
   /** Part of `Suspension`: user code resumes tasks with `park`. */
@@ -155,9 +255,22 @@ export class Task<T> implements Suspension {
     else this.goOn(Direction.THROW, error);
   }
 
+  /** Part of `Region`: the body of the region has suspended for the first time. */
+  enter(region: Region<unknown>): void {
+    region.outer = this.region;
+    this.region = region;
+    if (region.isCancelRequested) this.mayBeCancelled = true;
+  }
+
+  /** Part of `Region`: regions are left in the reverse order. */
+  leave(region: Region<unknown>): void {
+    this.region = region.outer;
+  }
+
   /** Tells the joiner when the task has ended. Returns false, with the joiner told, if it has already. */
   addJoiner(joiner: Joiner): boolean {
     if (this.hasEnded) {
+      if (this.isSupervised) this.scope.claim(this.task);
       joiner.joined(this.task);
       return false;
     }
@@ -188,12 +301,27 @@ export class Task<T> implements Suspension {
     return this.answer;
   }
 
-  /** The error that stands for the cancellation of this task. */
-  cancelledError(): CancelledError {
-    return new CancelledError(this.name, this.cancellation?.reason);
+  /** What the task was cancelled for; undefined if it was not, or for nothing. */
+  get cancelReason(): unknown {
+    return this.cancellation?.reason;
   }
 
-  private proceed(): IteratorResult<SuspendRequest, unknown> {
+  /** The error that stands for the cancellation of this task. */
+  cancelledError(): CancelledError {
+    return new CancelledError(this.name, this.cancelReason);
+  }
+
+  /** Throws an error that tells what to write, if what the task yielded is no request. */
+  refuseUnlessRequest(value: unknown): void {
+    if (value instanceof SuspendRequest) return;
+    throw new InvalidYieldError(
+      `${this.name} yielded ${describeValue(value)}, which is no request: did you forget yield*? ` +
+        `(A task waits with yield* before an operation, and for a Promise with yield* promise(…).)`,
+    );
+  }
+
+  private proceed(): Step {
+    if (this.due !== null) return this.deliver(this.due);
     const { answer } = this;
     this.answer = undefined;
     this.giver = null;
@@ -201,12 +329,72 @@ export class Task<T> implements Suspension {
       case Direction.NEXT:
         return this.iterator.next(answer);
       case Direction.THROW:
-        if (this.iterator.throw === undefined) throw answer;
-        return this.iterator.throw(answer);
+        return throwInto(this.iterator, answer);
       case Direction.START:
-        return this.cancellation === null ? this.iterator.next() : this.deliver(this.cancellation);
-      case Direction.RETURN:
-        return this.deliver(this.cancellation!);
+        if (this.cancellation === null) return this.iterator.next();
+        this.deliverTo(this.cancellation);
+        return this.deliver(this.cancellation);
+    }
+  }
+
+  /**
+   * What a cancel that was asked for may reach: the outermost of the regions that were, or the whole task; null if nothing. What is
+   * shielded, and what is cleaning up, is not reached from outside.
+   */
+  private deliverable(): Region<unknown> | Cancellation | null {
+    if (this.due !== null) return null;
+    let target: Region<unknown> | null = null;
+    for (let region = this.region; region !== null; region = region.outer) {
+      if (region.isUnwinding) return target;
+      if (region.isCancelRequested) target = region;
+      if (region.isShield) return target;
+    }
+    const { cancellation } = this;
+    if (cancellation !== null && !cancellation.isDelivered) return cancellation;
+    // Nothing is left to look for at the next waits.
+    if (target === null) this.mayBeCancelled = false;
+    return target;
+  }
+
+  /** From here on the target cleans up, and its waits are its own. Its children are cancelled, the youngest first. */
+  private deliverTo(target: Region<unknown> | Cancellation): void {
+    this.due = target;
+    target.markDue();
+    for (const scope of this.scopesWithin(target)) scope.cancelChildren(target.reason);
+  }
+
+  /** Waits for the children, and then unwinds the target. */
+  private deliver(target: Region<unknown> | Cancellation): Step {
+    for (const scope of this.scopesWithin(target)) {
+      if (!scope.isEmpty) return { done: false, value: new DrainRequest(scope, false) };
+    }
+    this.due = null;
+    this.answer = undefined;
+    if (!(target instanceof Cancellation)) return this.iterator.next(undefined);
+    const unwinding = new Unwinding(this.iterator, this.task, this.scope.cleanupMs);
+    this.iterator = unwinding;
+    return unwinding.return();
+  }
+
+  /** The scopes of the target and of all that is in it, the innermost first. */
+  private scopesWithin(target: Region<unknown> | Cancellation): Scope[] {
+    if (this.region === null)
+      return this.children === null || !(target instanceof Cancellation) ? NO_SCOPES : [this.children];
+    const scopes: Scope[] = [];
+    for (let region: Region<unknown> | null = this.region; region !== null; region = region.outer) {
+      if (region.scope !== null) scopes.push(region.scope);
+      if (region === target) return scopes;
+    }
+    if (this.children !== null) scopes.push(this.children);
+    return scopes;
+  }
+
+  /** What an undo throws does not keep the task from cleaning up; it comes out with what the clean-up comes to. */
+  private takeBack(undo: Undo | null): void {
+    try {
+      undo?.undo();
+    } catch (error) {
+      this.currentScope.fail(error);
     }
   }
 
@@ -214,36 +402,14 @@ export class Task<T> implements Suspension {
   private giveBack(): void {
     const { giver, answer } = this;
     this.giver = null;
-    this.direction = Direction.RETURN;
     this.answer = undefined;
+    this.direction = Direction.NEXT;
     giver!.giveBack(answer);
   }
 
-  /** From here on the task cleans up, and its suspend points are its own. */
-  private deliver(cancellation: Cancellation): IteratorResult<SuspendRequest, unknown> {
-    cancellation.isDelivered = true;
-    const unwinding = new Unwinding(this.iterator);
-    this.iterator = unwinding;
-    return unwinding.return();
-  }
-
-  /** What an undo throws does not keep the task from cleaning up; it comes out at the end. */
-  private takeBack(undo: Undo | null): void {
-    try {
-      undo?.undo();
-    } catch (error) {
-      this.cancellation!.undoErrors.push(error);
-    }
-  }
-
-  /** Whether the task was cancelled and its generator does not know yet. */
-  private get isCancelRequested(): boolean {
-    return this.cancellation !== null && !this.cancellation.isDelivered;
-  }
-
   private suspend(request: SuspendRequest): void {
-    if (!(request instanceof SuspendRequest)) return this.prepare(Direction.THROW, this.invalidYield(request));
-    if (this.isCancelRequested && request.isSuspendPoint) return this.prepare(Direction.RETURN, undefined);
+    if (!(request instanceof SuspendRequest)) return this.refuseYield(request);
+    if (this.mayBeCancelled && request.isSuspendPoint && this.endsHere()) return;
     let undo: Undo | null;
     this.phase = Phase.ARMING;
     try {
@@ -252,14 +418,32 @@ export class Task<T> implements Suspension {
       return this.prepare(Direction.THROW, error);
     }
     if (this.phase !== Phase.ARMING) return;
-    if (this.isCancelRequested) {
+    if (this.mayBeCancelled && request.isSuspendPoint && this.endsHere()) {
       // It was cancelled while it armed.
       this.takeBack(undo);
-      return this.prepare(Direction.RETURN, undefined);
+      return;
     }
     this.phase = Phase.SUSPENDED;
     this.request = request;
     this.undo = undo;
+    this.sinceNs = this.scheduler.nowNs;
+  }
+
+  private refuseYield(value: unknown): void {
+    try {
+      this.refuseUnlessRequest(value);
+    } catch (error) {
+      this.prepare(Direction.THROW, error);
+    }
+  }
+
+  /** Whether a cancel that was asked for reaches the task here: then the next thing that it does is to clean up. */
+  private endsHere(): boolean {
+    const target = this.deliverable();
+    if (target === null) return false;
+    this.deliverTo(target);
+    this.prepare(Direction.NEXT, undefined);
+    return true;
   }
 
   /** A task whose request was answered at once does not wait for its turn again, within its budget. */
@@ -288,55 +472,98 @@ export class Task<T> implements Suspension {
     this.scheduler.enqueue(this.task);
   }
 
-  private endWithValue(value: unknown): void {
-    const { cancellation } = this;
-    if (cancellation === null || !cancellation.isDelivered) this.end(Phase.COMPLETED, value);
-    else if (cancellation.undoErrors.length === 0) this.end(Phase.CANCELLED, undefined);
-    else
-      this.end(
-        Phase.FAILED,
-        combineErrors(cancellation.undoErrors, `${this.name} could not take back what it waited for`),
-      );
+  private bodyReturned(value: unknown): void {
+    const { children, cancellation } = this;
+    if (children !== null && !children.isEmpty) return this.waitForChildren(children, value);
+    if (children !== null && children.hasFailed) this.end(Phase.FAILED, children.takeError());
+    else if (cancellation !== null && cancellation.isDelivered) this.end(Phase.CANCELLED, undefined);
+    else this.end(Phase.COMPLETED, value);
   }
 
-  private endWithError(error: unknown): void {
-    const { cancellation } = this;
+  private bodyThrew(thrown: unknown): void {
+    const { children } = this;
+    const error = explainOverflow(thrown, this);
+    notePath(error, this.task);
     // That what it used was closed under a task that is being cancelled is part of the cancellation.
-    if (error instanceof ClosedError && this.isCancelRequested) return this.end(Phase.CANCELLED, undefined);
-    const errors = [...(cancellation?.undoErrors ?? []), error];
-    this.end(Phase.FAILED, combineErrors(errors, `${this.name} failed more than once`));
+    if (error instanceof ClosedError && this.isCancelRequested) {
+      this.cancellation!.markDue();
+      return this.bodyReturned(undefined);
+    }
+    if (children === null) return this.end(Phase.FAILED, error);
+    children.bodyFailed(error);
+    this.bodyReturned(undefined);
+  }
+
+  /** Whether the task was cancelled and its generator does not know yet. */
+  private get isCancelRequested(): boolean {
+    return this.cancellation !== null && !this.cancellation.isDelivered;
+  }
+
+  /** The body has ended, and the task has when its children have. */
+  private waitForChildren(children: Scope, value: unknown): void {
+    const isCancelled = this.cancellation?.isDelivered === true;
+    if (isCancelled) children.cancelChildren(this.cancelReason);
+    this.iterator = new Epilogue(new DrainRequest(children, !isCancelled), value);
+    this.prepare(Direction.NEXT, undefined);
   }
 
   private end(phase: Phase, outcome: unknown): void {
     this.phase = phase;
     this.answer = outcome;
-    if (phase === Phase.FAILED && this.firstJoiner === null) this.scope.taskFailed(this.task, outcome);
+    this.children?.end();
+    if (phase === Phase.FAILED && this.firstJoiner === null) this.scope.childFailed(this.task, outcome);
     for (let joiner = this.firstJoiner; joiner !== null; joiner = joiner.nextJoiner) joiner.joined(this.task);
     this.firstJoiner = null;
     this.lastJoiner = null;
     this.scope.remove(this.task);
   }
 
+  private tellInstrument(): void {
+    const { instrument } = this.scheduler;
+    if (this.hasEnded) instrument?.ended(this.task);
+    else if (this.phase === Phase.SUSPENDED) instrument?.suspended(this.task);
+  }
+
   /** Apart from the checks, which run at each resume: the message would cost more than the resume. */
   private refuse(what: string): never {
     invariant(false, `${this.name} ${what} while it is ${this.state}`);
   }
+}
 
-  private invalidYield(value: unknown): InvalidYieldError {
-    return new InvalidYieldError(
-      `${this.name} yielded ${describeValue(value)}, which is no request: did you forget yield*? ` +
-        `(A task waits with yield* before an operation, and for a Promise with yield* promise(…).)`,
-    );
+/** The cancel of a whole task. */
+class Cancellation {
+  /** Whether the task's generator was told. */
+  isDelivered = false;
+
+  constructor(readonly reason: unknown) {}
+
+  markDue(): void {
+    this.isDelivered = true;
   }
 }
 
-interface Cancellation {
-  readonly reason: unknown;
-  /** Whether the generator was told. */
-  isDelivered: boolean;
-  /** What the undo of the wait that was ended threw. */
-  readonly undoErrors: unknown[];
+/** What a task runs when its body has returned before its children have ended. */
+class Epilogue implements Frame {
+  private hasWaited = false;
+
+  constructor(
+    private readonly drain: DrainRequest,
+    private readonly value: unknown,
+  ) {}
+
+  next(): Step {
+    if (this.hasWaited) return { done: true, value: this.value };
+    this.hasWaited = true;
+    return { done: false, value: this.drain };
+  }
+
+  /** The task was cancelled meanwhile: its children have ended. */
+  return(): Step {
+    return ENDED;
+  }
 }
+
+const NO_SCOPES: Scope[] = [];
 
 /** What `Task` needs of a generator function. */
 interface NamedFunction {
@@ -363,5 +590,4 @@ const enum Direction {
   START,
   NEXT,
   THROW,
-  RETURN,
 }

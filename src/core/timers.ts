@@ -1,14 +1,26 @@
 /**
  * The deadlines that tasks wait for: a four-ary heap, ordered by deadline and, among equal ones, by the order of arming.
  *
- * Insert and remove are O(log n): each request knows its place. Four children a node make the heap half as deep as two
+ * Insert and remove are O(log n): each timer knows its place. Four children a node make the heap half as deep as two
  * do and keep a node's children side by side.
  */
 
-import type { DeadlineRequest } from "./request.ts";
+/** Something that happens at a time. */
+export interface Timer {
+  /** On the executor's clock. Does not change while the timer is armed. */
+  readonly deadlineNs: number;
+  /** The order of arming among equal deadlines; owned by the timers. */
+  sequence: number;
+  /** The place in the heap; owned by the timers. */
+  position: number;
+  /** The deadline has come, and the timers have let the timer go. */
+  expire(): void;
+  /** The reactor failed, and the timers have let the timer go. */
+  fail(error: unknown): void;
+}
 
 export class Timers {
-  private readonly heap: DeadlineRequest[] = [];
+  private readonly heap: Timer[] = [];
   private nextSequence = 0;
 
   get size(): number {
@@ -20,17 +32,17 @@ export class Timers {
     return this.heap.length === 0 ? Infinity : this.heap[0]!.deadlineNs;
   }
 
-  insert(request: DeadlineRequest): void {
-    request.sequence = this.nextSequence++;
-    this.heap.push(request);
-    this.siftUp(request, this.heap.length - 1);
+  insert(timer: Timer): void {
+    timer.sequence = this.nextSequence++;
+    this.heap.push(timer);
+    this.siftUp(timer, this.heap.length - 1);
   }
 
-  remove(request: DeadlineRequest): void {
+  remove(timer: Timer): void {
     const last = this.heap.pop()!;
-    if (last === request) return;
-    if (isBefore(last, request)) this.siftUp(last, request.position);
-    else this.siftDown(last, request.position);
+    if (last === timer) return;
+    if (isBefore(last, timer)) this.siftUp(last, timer.position);
+    else this.siftDown(last, timer.position);
   }
 
   /**
@@ -42,9 +54,9 @@ export class Timers {
     const firstUnseen = this.nextSequence;
     let count = 0;
     while (this.nextDeadlineNs <= nowNs && this.heap[0]!.sequence < firstUnseen) {
-      const request = this.heap[0]!;
-      this.remove(request);
-      request.expire();
+      const timer = this.heap[0]!;
+      this.remove(timer);
+      timer.expire();
       count++;
     }
     return count;
@@ -52,37 +64,39 @@ export class Timers {
 
   /** Ends every wait with an error. */
   failAll(error: unknown): void {
-    // One at a time: the end of one wait may take back another.
-    while (this.heap.length > 0) {
-      const request = this.heap[0]!;
-      this.remove(request);
-      request.fail(error);
+    // One at a time: the end of one wait may take back another. What arms itself anew is not told again.
+    const firstUnseen = this.nextSequence;
+    for (;;) {
+      const timer = this.heap.find(({ sequence }) => sequence < firstUnseen);
+      if (timer === undefined) return;
+      this.remove(timer);
+      timer.fail(error);
     }
   }
 
-  private siftUp(request: DeadlineRequest, from: number): void {
+  private siftUp(timer: Timer, from: number): void {
     let position = from;
     while (position > 0) {
       const parentPosition = (position - 1) >> ARITY_BITS;
       const parent = this.heap[parentPosition]!;
-      if (!isBefore(request, parent)) break;
+      if (!isBefore(timer, parent)) break;
       this.place(parent, position);
       position = parentPosition;
     }
-    this.place(request, position);
+    this.place(timer, position);
   }
 
-  private siftDown(request: DeadlineRequest, from: number): void {
+  private siftDown(timer: Timer, from: number): void {
     let position = from;
     for (;;) {
       const childPosition = this.earliestChild(position);
       if (childPosition === -1) break;
       const child = this.heap[childPosition]!;
-      if (!isBefore(child, request)) break;
+      if (!isBefore(child, timer)) break;
       this.place(child, position);
       position = childPosition;
     }
-    this.place(request, position);
+    this.place(timer, position);
   }
 
   /** The position of the earliest child, or -1 if there is none. */
@@ -97,13 +111,13 @@ export class Timers {
     return earliest;
   }
 
-  private place(request: DeadlineRequest, position: number): void {
-    this.heap[position] = request;
-    request.position = position;
+  private place(timer: Timer, position: number): void {
+    this.heap[position] = timer;
+    timer.position = position;
   }
 }
 
-function isBefore(left: DeadlineRequest, right: DeadlineRequest): boolean {
+function isBefore(left: Timer, right: Timer): boolean {
   if (left.deadlineNs !== right.deadlineNs) return left.deadlineNs < right.deadlineNs;
   return left.sequence < right.sequence;
 }

@@ -14,7 +14,6 @@ import {
   SystemError,
   type TcpStream,
   UnexpectedEndError,
-  UnhandledTaskError,
   yieldNow,
 } from "../../src/index.ts";
 import { leftSince, openSockets, patternOf, readAll } from "../support/loopback.ts";
@@ -129,7 +128,7 @@ async function cancelAt(n: number, moment: (typeof MOMENTS)[string]): Promise<bo
 function isFair(outcome: unknown): boolean {
   if (outcome === "cancelled by the test" || outcome === 2 * MESSAGE.byteLength) return true;
   const errors: unknown[] = outcome instanceof AggregateError ? outcome.errors : [outcome];
-  return errors.every((error) => error instanceof UnhandledTaskError && isOfPeer(error.cause));
+  return errors.every((error) => isOfPeer(error));
 }
 
 function isOfPeer(error: unknown): boolean {
