@@ -19,6 +19,7 @@ export {
   UnsupportedError,
 } from "./core/errors.ts";
 export { Interest, Readiness } from "./core/interest.ts";
+export { now } from "./core/clock.ts";
 export { taskPathOf } from "./core/error-trace.ts";
 export type { InstrumentHooks } from "./core/instrument.ts";
 export type { BodyWith, Operation, TaskBody } from "./core/operation.ts";
@@ -35,6 +36,16 @@ export type { SpawnOptions, Task, TaskOptions, TaskState } from "./core/task.ts"
 export type { TaskSnapshot } from "./core/task-tree.ts";
 export { deadline, moveOnAfter, type TimeLimit, timeout } from "./core/time-limit.ts";
 export { yieldNow } from "./core/yield-now.ts";
+
+export { all, allSettled, type Settled } from "./flow/all.ts";
+export { any } from "./flow/any.ts";
+export { interval } from "./flow/interval.ts";
+export { map, type MapOptions } from "./flow/map.ts";
+export { onCancel } from "./flow/on-cancel.ts";
+export { race } from "./flow/race.ts";
+export { exponential, retry, type RetryOptions } from "./flow/retry.ts";
+export { select, type Selected } from "./flow/select.ts";
+export { disposeOperation, type OperationDisposable, type Resource, use } from "./flow/use.ts";
 
 export type { Driver, DriverClient } from "./core/driver.ts";
 export { Executor } from "./core/executor.ts";

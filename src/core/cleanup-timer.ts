@@ -12,6 +12,7 @@ import type { Timer } from "./timers.ts";
 export const DEFAULT_CLEANUP_MS = 5_000;
 
 export class CleanupTimer implements Timer {
+  readonly isLimit = true;
   sequence = 0;
   position = 0;
 

@@ -230,8 +230,9 @@ export class Executor implements Scheduler, DriverClient {
       resumesLeft -= this.resumeReady();
       const nowNs = this.readClock();
       this.hogWatch.look(nowNs);
-      this.expireTimers(nowNs);
+      // What is ready comes before the limits of time: whose wait is over has not run out of it.
       if (this.interestCount > 0) this.driver.poll(0);
+      this.expireTimers(nowNs);
       if (nowNs >= endNs || resumesLeft <= 0) return this.scheduleTurnAfterHost();
       if (this.readyTasks.isEmpty && this.driver.park(this.nextWakeNs, this.isWaiting)) return;
     }

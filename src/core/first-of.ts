@@ -1,18 +1,44 @@
 /** Waiting for the first of several requests. */
 
 import { type Operation, RequestOperation } from "./operation.ts";
-import { type Giver, ParkRequest, type SuspendRequest, type Suspension, type Undo } from "./request.ts";
+import { type Giver, SuspendRequest, type Suspension, type Undo } from "./request.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Task } from "./task.ts";
 
+/** The request that was answered first, and the answer. */
+export interface Winner {
+  readonly index: number;
+  readonly value: unknown;
+}
+
 /**
- * Arms all requests, and undoes the others when one has been answered.
- * @returns the index of the request that was answered
+ * Arms all requests, and undoes the others when one has been answered: so what another would have taken stays where it
+ * is.
  * @throws what that request ended with, or what arming threw
  */
-export function firstOf(requests: readonly SuspendRequest[]): Operation<number> {
-  const words = requests.map((request) => request.describe()).join(" or ");
-  return new RequestOperation("firstOf", new ParkRequest((suspension) => Contest.arm(suspension, requests), words));
+export function contest(requests: readonly SuspendRequest[]): Operation<Winner> {
+  return new RequestOperation("contest", new ContestRequest(requests));
+}
+
+/** The same, for whoever needs to know no more than which. */
+export function* firstOf(requests: readonly SuspendRequest[]): Operation<number> {
+  const { index } = yield* contest(requests);
+  return index;
+}
+
+/** The request of a contest. */
+export class ContestRequest extends SuspendRequest {
+  constructor(private readonly requests: readonly SuspendRequest[]) {
+    super();
+  }
+
+  describe(): string {
+    return this.requests.map((request) => request.describe()).join(" or ");
+  }
+
+  arm(suspension: Suspension): Undo | null {
+    return Contest.arm(suspension, this.requests);
+  }
 }
 
 class Contest implements Undo {
@@ -50,7 +76,7 @@ class Contest implements Undo {
   }
 }
 
-/** One arm of the contest: what it is resumed with is only that it was. */
+/** One arm of the contest. */
 class Contestant implements Suspension {
   readonly scheduler: Scheduler;
   readonly task: Task<unknown>;
@@ -64,21 +90,25 @@ class Contestant implements Suspension {
     this.task = suspension.task;
   }
 
-  resume(): void {
-    this.contest.finish(this.index)?.resume(this.index);
+  resume(value: unknown): void {
+    this.contest.finish(this.index)?.resume(this.winner(value));
   }
 
-  resumeLater(): void {
-    this.contest.finish(this.index)?.resumeLater(this.index);
+  resumeLater(value: unknown): void {
+    this.contest.finish(this.index)?.resumeLater(this.winner(value));
   }
 
-  /** What was won is only that the arm was first, so the value goes back. */
   handOver<T>(value: T, giver: Giver<T>): void {
-    giver.giveBack(value);
-    this.contest.finish(this.index)?.resume(this.index);
+    const suspension = this.contest.finish(this.index);
+    if (suspension === null) giver.giveBack(value);
+    else suspension.handOver(this.winner(value), { giveBack: () => giver.giveBack(value) });
   }
 
   fail(error: unknown): void {
     this.contest.finish(this.index)?.fail(error);
+  }
+
+  private winner(value: unknown): Winner {
+    return { index: this.index, value };
   }
 }

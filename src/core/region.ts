@@ -43,7 +43,7 @@ export abstract class Region<T> implements Operation<T>, Iterator<SuspendRequest
   private isCancelAsked = false;
   private body: Frame | null = null;
   /** Whether the body is unwound because this very region was cancelled. */
-  private isOwnUnwinding = false;
+  isOwnUnwinding = false;
   private ending: Ending | null = null;
   /** What the body returned or threw. */
   private result: unknown = undefined;

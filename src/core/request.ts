@@ -114,6 +114,7 @@ export class InterestRequest extends SuspendRequest implements Undo {
 export class DeadlineRequest extends SuspendRequest implements Undo, Timer {
   /** Who waits; null while the request is not armed. */
   suspension: Suspension | null = null;
+  readonly isLimit = false;
   sequence = 0;
   position = 0;
 

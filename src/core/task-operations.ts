@@ -36,6 +36,11 @@ export function join<T>(task: Task<T>): Operation<T> {
   return new RequestOperation("join", new JoinRequest(task.task));
 }
 
+/** Suspends the task until another has ended, however it has; its error counts as taken care of. */
+export function ended(task: Task<unknown>): Operation<void> {
+  return new RequestOperation("ended", new EndRequest(task.task));
+}
+
 /**
  * Cancels another task and suspends this one until its clean-up is done. A task that has ended already is left as it is.
  * `task.cancel(reason)` does the first half alone.
@@ -85,6 +90,12 @@ export class JoinRequest extends SuspendRequest implements Joiner, Undo {
   protected wait(suspension: Suspension): Undo | null {
     this.suspension = suspension;
     return this.awaited.addJoiner(this) ? this : null;
+  }
+}
+
+class EndRequest extends JoinRequest {
+  override joined(): void {
+    this.suspension!.resume(undefined);
   }
 }
 

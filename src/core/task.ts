@@ -7,6 +7,7 @@ import { notePath } from "./error-trace.ts";
 import { CancelledError, ClosedError, describeValue, explainOverflow, invariant, InvalidYieldError } from "./errors.ts";
 import type { Region } from "./region.ts";
 import { type Giver, SuspendRequest, type Suspension, type Undo } from "./request.ts";
+import { setRunningTask } from "./running-task.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { DrainRequest, Scope, type ScopeOwner } from "./scope.ts";
 import type { LocalValue } from "./task-local.ts";
@@ -206,6 +207,7 @@ export class Task<T> implements Suspension, ScopeOwner {
   step(): void {
     if (this.phase !== Phase.READY) this.refuse("is stepped");
     refillBudget();
+    const outer = setRunningTask(this.task);
     if (this.scheduler.instrument !== null) this.scheduler.instrument.resumed(this.task);
     do {
       this.phase = Phase.RUNNING;
@@ -220,6 +222,7 @@ export class Task<T> implements Suspension, ScopeOwner {
       else this.suspend(result.value);
     } while (this.phase === Phase.RUNNING && this.goesOnAtOnce());
     if (this.scheduler.instrument !== null) this.tellInstrument();
+    setRunningTask(outer);
   }
 
   /** Ends the wait of a clean-up that takes too long, with an error; unless it does not wait, or for its children. */
@@ -304,6 +307,14 @@ export class Task<T> implements Suspension, ScopeOwner {
   /** What the task was cancelled for; undefined if it was not, or for nothing. */
   get cancelReason(): unknown {
     return this.cancellation?.reason;
+  }
+
+  /** What the part of the task that cleans up at this moment was cancelled for. */
+  get unwindingReason(): unknown {
+    for (let region = this.region; region !== null; region = region.outer) {
+      if (region.isOwnUnwinding) return region.reason;
+    }
+    return this.cancelReason;
   }
 
   /** The error that stands for the cancellation of this task. */

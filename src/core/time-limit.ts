@@ -53,6 +53,7 @@ export function moveOnAfter<T>(durationMs: number, body: BodyWith<TimeLimit, T>)
 }
 
 abstract class LimitedRegion<T> extends Region<T> implements TimeLimit, Timer {
+  readonly isLimit = true;
   sequence = 0;
   position = 0;
   private isArmed = false;

@@ -1,5 +1,6 @@
 /**
- * The deadlines that tasks wait for: a four-ary heap, ordered by deadline and, among equal ones, by the order of arming.
+ * The deadlines that tasks wait for: a four-ary heap, ordered by deadline and, among equal ones, by the order of arming;
+ * but what ends a wait early comes after what ends by itself at the same time, so that completion wins.
  *
  * Insert and remove are O(log n): each timer knows its place. Four children a node make the heap half as deep as two
  * do and keep a node's children side by side.
@@ -9,6 +10,8 @@
 export interface Timer {
   /** On the executor's clock. Does not change while the timer is armed. */
   readonly deadlineNs: number;
+  /** Whether it ends a wait early: then waits that end by themselves at the same time come first. */
+  readonly isLimit: boolean;
   /** The order of arming among equal deadlines; owned by the timers. */
   sequence: number;
   /** The place in the heap; owned by the timers. */
@@ -119,6 +122,7 @@ export class Timers {
 
 function isBefore(left: Timer, right: Timer): boolean {
   if (left.deadlineNs !== right.deadlineNs) return left.deadlineNs < right.deadlineNs;
+  if (left.isLimit !== right.isLimit) return right.isLimit;
   return left.sequence < right.sequence;
 }
 

@@ -1,0 +1,50 @@
+/**
+ * The arms of a race: operations of which the first to come to an end counts.
+ *
+ * Facts. An arm that is a single request (a receive, a sleep, a lock) needs no task: it is armed with the others, and the
+ * first answer undoes the rest at once. So of two channels that have something, one is left alone. An arm of several
+ * steps needs a task of its own. When another arm has won, that task is cancelled in the same moment: what was handed to
+ * it, and it has not taken, goes back to where it came from.
+ *
+ * Decision. Arms are requests, of a task's end if need be, in one contest; only if there are tasks a scope is opened, which
+ * waits for the clean-up of the losers.
+ */
+
+import { contest, type Winner } from "../core/first-of.ts";
+import { isSingleRequest, type Operation, type SingleRequest, type TaskBody } from "../core/operation.ts";
+import type { SuspendRequest } from "../core/request.ts";
+import { scope } from "../core/scope-region.ts";
+import { JoinRequest } from "../core/task-operations.ts";
+
+/** What an arm comes to. */
+export type ValueOf<A> = A extends () => Operation<infer T> ? T : A extends Operation<infer T> ? T : never;
+
+/** The first arm to end, and its value. Throws what it threw. */
+export function firstArm(arms: readonly TaskBody<unknown>[]): Operation<Winner> {
+  return everySingle(arms) ? contest(arms.map((arm) => arm.takeRequest())) : raceTasks(arms);
+}
+
+function everySingle(arms: readonly TaskBody<unknown>[]): arms is readonly (TaskBody<unknown> & SingleRequest)[] {
+  return arms.every(isSingleRequest);
+}
+
+function raceTasks(arms: readonly TaskBody<unknown>[]): Operation<Winner> {
+  return scope(function* (own) {
+    const requests: SuspendRequest[] = [];
+    for (const arm of arms) {
+      requests.push(isSingleRequest(arm) ? arm.takeRequest() : new ArmRequest((yield* own.spawn(arm)).task));
+    }
+    return yield* contest(requests);
+  });
+}
+
+/** Waits for the end of an arm's task; if the contest is over before, the task has lost. */
+class ArmRequest extends JoinRequest {
+  override undo(): void {
+    super.undo();
+    this.awaited.cancel(LOST);
+  }
+}
+
+/** What the losers are cancelled for. */
+const LOST = "another arm of the race was first";

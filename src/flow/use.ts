@@ -1,0 +1,75 @@
+/** `use`: a resource, and its disposal whatever happens. */
+
+import { describeValue } from "../core/errors.ts";
+import type { Operation } from "../core/operation.ts";
+import { promise } from "../core/park.ts";
+
+/** What `use` can dispose of: in the ways of the language, or by an operation. */
+export type Resource = Disposable | AsyncDisposable | OperationDisposable;
+
+/** A resource whose end takes an operation: a connection that says goodbye. */
+export interface OperationDisposable {
+  /** Ends the resource, and waits until it has ended. */
+  [disposeOperation](): Operation<void>;
+}
+
+/** The name of the method that `use` calls to dispose of a resource by an operation. */
+export const disposeOperation: unique symbol = Symbol.for("bun-reactor.disposeOperation");
+
+/**
+ * Gives a resource to the body, and disposes of it when the body has ended, however it has: by `[disposeOperation]`, by
+ * `[Symbol.asyncDispose]`, whose promise is waited for, or by `[Symbol.dispose]`, whichever it has first. That waits even
+ * if the task is cancelled, within its grace period. (For what only needs `[Symbol.dispose]`, the language's `using` does
+ * the same.)
+ * @param resource the resource, or an operation that comes to it
+ * @returns what the body returned
+ * @throws what the body threw, and what the disposal threw (both: a `SuppressedError`); TypeError if the resource can
+ *   be disposed of in none of the ways
+ */
+export function* use<R extends Resource, T>(
+  resource: R | Operation<R>,
+  body: (resource: R) => Operation<T>,
+): Operation<T> {
+  const own: R = isOperation(resource) ? yield* resource : resource;
+  const dispose = disposalOf(own);
+  const failures: unknown[] = [];
+  try {
+    return yield* body(own);
+  } catch (error) {
+    failures.push(error);
+    throw error;
+  } finally {
+    yield* disposeAfter(failures, dispose);
+  }
+}
+
+function* disposeAfter(failures: readonly unknown[], dispose: () => Operation<void>): Operation<void> {
+  try {
+    yield* dispose();
+  } catch (error) {
+    if (failures.length === 0) throw error;
+    throw new SuppressedError(error, failures[0], "the disposal of a resource failed after its user had");
+  }
+}
+
+function disposalOf(resource: Resource): () => Operation<void> {
+  const given = resource as Partial<Disposable & AsyncDisposable & OperationDisposable>;
+  if (typeof given?.[disposeOperation] === "function") return () => given[disposeOperation]!();
+  if (typeof given?.[Symbol.asyncDispose] === "function") return () => disposeAsync(given as AsyncDisposable);
+  if (typeof given?.[Symbol.dispose] === "function") return () => disposeNow(given as Disposable);
+  throw new TypeError(
+    `use takes a resource with [Symbol.dispose], [Symbol.asyncDispose] or [disposeOperation], but was given ${describeValue(resource)}`,
+  );
+}
+
+function* disposeAsync(resource: AsyncDisposable): Operation<void> {
+  yield* promise(Promise.resolve(resource[Symbol.asyncDispose]()));
+}
+
+function* disposeNow(resource: Disposable): Operation<void> {
+  resource[Symbol.dispose]();
+}
+
+function isOperation<R>(value: R | Operation<R>): value is Operation<R> {
+  return typeof value === "object" && value !== null && Symbol.iterator in value;
+}
