@@ -17,6 +17,11 @@ export function refillBudget(): void {
   left = OPERATIONS_PER_RESUME;
 }
 
+/** Called by the executor whenever a task is resumed that is to end at its next operation. */
+export function exhaustBudget(): void {
+  left = 0;
+}
+
 /** Called by an operation that may complete at once. False means: yield now, then go on. */
 export function spendBudget(): boolean {
   return --left >= 0;

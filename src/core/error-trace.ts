@@ -37,24 +37,30 @@ export function withFrames(error: unknown): unknown {
   return error;
 }
 
-/** The names of the task and of those around it. */
-export function pathOf(task: Task<unknown>): readonly string[] {
+/** The names of the task and of those around it, up to a number. */
+function pathOf(task: Task<unknown>): readonly string[] {
   const path: string[] = [];
-  for (let next: Task<unknown> | null = task; next !== null; next = next.parent) path.push(next.name);
+  for (let next: Task<unknown> | null = task; next !== null; next = next.parent) {
+    if (path.length === LONGEST_PATH) return [...path, "more tasks"];
+    path.push(next.name);
+  }
   return path;
 }
 
-/** The lines of a stack that are between this module and the executor: the generators. */
+/** The lines of a stack that are between the leaf that throws and the executor: the generators. */
 function framesOfTask(stack: string): string {
   const lines = stack.split("\n").filter((line) => line.trimStart().startsWith("at "));
-  const first = lines.findLastIndex((line) => OWN_FRAME.test(line)) + 1;
-  const end = lines.findIndex((line, index) => index >= first && EXECUTOR_FRAME.test(line));
-  return lines.slice(first, end === -1 ? undefined : end).join("\n");
+  const first = lines.findIndex((line) => !LEAF_FRAME.test(line));
+  const end = lines.findIndex((line) => EXECUTOR_FRAME.test(line));
+  const own = lines.slice(Math.max(first, 0), end === -1 ? undefined : end);
+  return own.filter((line) => !CORE_FRAME.test(line)).join("\n");
 }
 
-/** The leaf that throws, and the two functions of this file. */
-const OWN_FRAME = /\b(withFrames|throw) \(.*core\/(error-trace|operation)\.ts/;
-const EXECUTOR_FRAME = /core\/(task|unwinding|region)\.ts/;
+/** The leaf that throws, and this module. */
+const LEAF_FRAME = /\b(withFrames|throw) \(/;
+const EXECUTOR_FRAME = /\/core\/task\.ts/;
+/** Regions, and what unwinds. */
+const CORE_FRAME = /\/core\/\w+\.ts/;
 
 function appendToStack(error: object, text: string): void {
   const { stack } = error as { stack?: unknown };
@@ -66,3 +72,6 @@ function appendToStack(error: object, text: string): void {
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
+
+/** Nobody reads more, and a chain of tasks that spawn each other may be long. */
+const LONGEST_PATH = 32;

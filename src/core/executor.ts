@@ -36,6 +36,12 @@ export interface RunOptions extends BlockOptions {
    * reason.
    */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Rejects with a `DeadlockError` when every task waits and nothing is armed that could wake one: no descriptor, no
+   * deadline, no `promise` and no `park`. Only for a run whose channels and locks no code outside of tasks feeds, which
+   * could come later. `blockOn` does so always.
+   */
+  readonly detectDeadlock?: boolean | undefined;
 }
 
 export interface ExecutorOptions {
@@ -58,6 +64,8 @@ export class Executor implements Scheduler, DriverClient {
   private readonly readyTasks: TaskQueue;
   private readonly hogWatch: HogWatch;
   private readonly scopes = new Set<Scope>();
+  /** Those of the scopes that are told if all tasks wait and none can be woken. */
+  private readonly closedScopes = new Set<Scope>();
   private readonly looseTasks = new Scope(null, DEFAULT_CLEANUP_MS, "the executor");
   private readonly foreignSources = new Map<number, Source>();
   private nextTaskId = 1;
@@ -103,6 +111,7 @@ export class Executor implements Scheduler, DriverClient {
       const scope = rootScope(options, "run");
       scope.waitUntilEmpty(() => {
         this.scopes.delete(scope);
+        this.closedScopes.delete(scope);
         signal?.removeEventListener("abort", abort);
         if (this.isAbandoned) return;
         try {
@@ -115,6 +124,7 @@ export class Executor implements Scheduler, DriverClient {
       const abort = (): void => scope.cancel(signal?.reason);
       const main = this.start(scope, body, options, "run", spawnSite());
       this.scopes.add(scope);
+      if (options.detectDeadlock === true) this.closedScopes.add(scope);
       signal?.addEventListener("abort", abort, { once: true });
     });
   }
@@ -234,6 +244,7 @@ export class Executor implements Scheduler, DriverClient {
       if (this.interestCount > 0) this.driver.poll(0);
       this.expireTimers(nowNs);
       if (nowNs >= endNs || resumesLeft <= 0) return this.scheduleTurnAfterHost();
+      if (this.closedScopes.size > 0) this.detectDeadlock();
       if (this.readyTasks.isEmpty && this.driver.park(this.nextWakeNs, this.isWaiting)) return;
     }
   }
@@ -348,6 +359,13 @@ export class Executor implements Scheduler, DriverClient {
       this.driver.poll(this.nextWakeNs - nowNs);
       this.hogWatch.begin(this.readClock());
     } else this.breakDeadlock(scope);
+  }
+
+  private detectDeadlock(): void {
+    if (!this.readyTasks.isEmpty || this.isWaiting || this.hostWaitCount > 0) return;
+    const [scope] = this.closedScopes;
+    this.closedScopes.delete(scope!);
+    this.breakDeadlock(scope!);
   }
 
   /** Cancels the tasks, so that they clean up, and lets the error come out of the scope. */

@@ -42,6 +42,7 @@ export class ContestRequest extends SuspendRequest {
 }
 
 class Contest implements Undo {
+  /** Of the arms that are armed and have not been answered. */
   private readonly undos: (Undo | null)[] = [];
   private isOver = false;
 
@@ -50,13 +51,12 @@ class Contest implements Undo {
   static arm(suspension: Suspension, requests: readonly SuspendRequest[]): Undo | null {
     const contest = new Contest(suspension);
     try {
-      for (const [index, request] of requests.entries()) {
-        if (contest.isOver) break;
-        const undo = request.arm(new Contestant(contest, index, suspension));
+      for (let index = 0; index < requests.length && !contest.isOver; index++) {
+        const undo = requests[index]!.arm(new Contestant(contest, index, suspension));
         if (!contest.isOver) contest.undos[index] = undo;
       }
     } catch (error) {
-      contest.undo();
+      if (!contest.isOver) contest.undo();
       throw error;
     }
     return contest.isOver ? null : contest;
@@ -64,15 +64,27 @@ class Contest implements Undo {
 
   undo(): void {
     this.isOver = true;
-    for (const undo of this.undos) undo?.undo();
+    this.takeBackOthers();
   }
 
-  /** Returns whom to resume if the contestant is the first, which has nothing to undo any more; else null. */
+  /** Returns whom to resume if the contestant is the first; else null. It has nothing to undo any more. */
   finish(index: number): Suspension | null {
-    if (this.isOver) return null;
     this.undos[index] = null;
-    this.undo();
+    if (this.isOver) return null;
+    this.isOver = true;
     return this.suspension;
+  }
+
+  /**
+   * The winner has its answer; the others are taken back, the last first. To take one arm back may answer another, which
+   * then is not taken back any more.
+   */
+  takeBackOthers(): void {
+    for (let index = this.undos.length - 1; index >= 0; index--) {
+      const undo = this.undos[index]!;
+      this.undos[index] = null;
+      this.suspension.task.takeBack(undo);
+    }
   }
 }
 
@@ -91,21 +103,31 @@ class Contestant implements Suspension {
   }
 
   resume(value: unknown): void {
-    this.contest.finish(this.index)?.resume(this.winner(value));
+    const suspension = this.contest.finish(this.index);
+    if (suspension === null) return;
+    suspension.resume(this.winner(value));
+    this.contest.takeBackOthers();
   }
 
   resumeLater(value: unknown): void {
-    this.contest.finish(this.index)?.resumeLater(this.winner(value));
+    const suspension = this.contest.finish(this.index);
+    if (suspension === null) return;
+    suspension.resumeLater(this.winner(value));
+    this.contest.takeBackOthers();
   }
 
   handOver<T>(value: T, giver: Giver<T>): void {
     const suspension = this.contest.finish(this.index);
-    if (suspension === null) giver.giveBack(value);
-    else suspension.handOver(this.winner(value), { giveBack: () => giver.giveBack(value) });
+    if (suspension === null) return giver.giveBack(value);
+    suspension.handOver(this.winner(value), { giveBack: () => giver.giveBack(value) });
+    this.contest.takeBackOthers();
   }
 
   fail(error: unknown): void {
-    this.contest.finish(this.index)?.fail(error);
+    const suspension = this.contest.finish(this.index);
+    if (suspension === null) return;
+    suspension.fail(error);
+    this.contest.takeBackOthers();
   }
 
   private winner(value: unknown): Winner {

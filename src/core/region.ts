@@ -64,8 +64,11 @@ export abstract class Region<T> implements Operation<T>, Iterator<SuspendRequest
     return false;
   }
 
-  /** How long the clean-up may take. */
-  protected get cleanupMs(): number {
+  /** How long the clean-up may take, in milliseconds: as the innermost scope has it. */
+  get cleanupMs(): number {
+    for (let region: Region<unknown> | null = this; region !== null; region = region.outer) {
+      if (region.scope !== null) return region.scope.cleanupMs;
+    }
     return this.task!.scope.cleanupMs;
   }
 

@@ -1,5 +1,6 @@
 /** `scope`: a part of a task that waits for the children that are spawned in it. */
 
+import { DEFAULT_CLEANUP_MS } from "./cleanup-timer.ts";
 import { assertTime, CancelledError } from "./errors.ts";
 import type { BodyWith, Operation } from "./operation.ts";
 import { Ending, Region } from "./region.ts";
@@ -36,10 +37,13 @@ export function scope<T>(body: BodyWith<Scope, T>, options: ScopeOptions = {}): 
 class ScopeRegion<T> extends Region<T> implements ScopeOwner {
   private readonly ownScope: Scope;
 
-  constructor(body: BodyWith<Scope, T>, options: ScopeOptions) {
+  constructor(
+    body: BodyWith<Scope, T>,
+    private readonly options: ScopeOptions,
+  ) {
     super("scope", body);
     const label = options.name === undefined ? "a scope" : `the scope ${options.name}`;
-    this.ownScope = new Scope(this, options.cleanupMs ?? null, label);
+    this.ownScope = new Scope(this, DEFAULT_CLEANUP_MS, label);
   }
 
   override get scope(): Scope {
@@ -54,8 +58,9 @@ class ScopeRegion<T> extends Region<T> implements ScopeOwner {
     this.requestCancel(reason, true);
   }
 
-  protected override get cleanupMs(): number {
-    return this.ownScope.cleanupMs;
+  protected override entered(task: Task<unknown>): void {
+    const { cleanupMs = this.outer?.cleanupMs ?? task.scope.cleanupMs } = this.options;
+    this.ownScope.cleanupMs = cleanupMs;
   }
 
   protected override argument(): Scope {

@@ -5,7 +5,6 @@
  * of each run, with the main task as its only child.
  */
 
-import { DEFAULT_CLEANUP_MS } from "./cleanup-timer.ts";
 import { ClosedError, combineErrors } from "./errors.ts";
 import { type Operation, RequestOperation, type TaskBody } from "./operation.ts";
 import { AskRequest, SuspendRequest, type Suspension, type Undo } from "./request.ts";
@@ -36,16 +35,11 @@ export class Scope {
   constructor(
     /** Null at the root of a run. */
     readonly owner: ScopeOwner | null,
-    /** How long a child's clean-up may take; null for as long as that of the task around the scope. */
-    private readonly ownCleanupMs: number | null,
+    /** How long a child's clean-up may take, in milliseconds. */
+    public cleanupMs: number,
     /** What messages call the scope. */
     readonly label: string,
   ) {}
-
-  /** How long a child's clean-up may take, in milliseconds. */
-  get cleanupMs(): number {
-    return this.ownCleanupMs ?? this.owner?.ownTask?.scope.cleanupMs ?? DEFAULT_CLEANUP_MS;
-  }
 
   /**
    * Starts a child of this scope, from whichever task. `spawn` does the same in the innermost scope that is open.
@@ -148,13 +142,23 @@ export class Scope {
     if (!this.isEnding) this.cancelChildren(error);
   }
 
-  /** Cancels all children, the youngest first. */
+  /**
+   * Cancels all children, the youngest first, and theirs, and so on. A deep tree does not nest the calls: those that come
+   * while others are cancelled wait for them.
+   */
   cancelChildren(reason: unknown): void {
     if (!this.isEnding) {
       this.isEnding = true;
       this.reasonToEnd = reason;
     }
-    for (let task = this.youngest; task !== null; task = task.older) task.cancel(reason);
+    if (this.youngest === null) return;
+    if (cascade !== null) cascade.push(this);
+    else runCascade(this);
+  }
+
+  /** Part of `cancelChildren`. */
+  cancelOwnChildren(): void {
+    for (let task = this.youngest; task !== null; task = task.older) task.cancel(this.reasonToEnd);
   }
 
   /** The children, the youngest first. */
@@ -165,6 +169,20 @@ export class Scope {
   private lookAround(): void {
     if (this.youngest === null) this.whenEmpty!();
     else if (this.foreground === 0) this.cancelChildren(DAEMONS_END);
+  }
+}
+
+/** The scopes whose children are to be cancelled; null if none are at this moment. */
+let cascade: Scope[] | null = null;
+
+function runCascade(first: Scope): void {
+  const scopes = [first];
+  cascade = scopes;
+  try {
+    // The list grows as the children cancel their own.
+    for (const scope of scopes) scope.cancelOwnChildren();
+  } finally {
+    cascade = null;
   }
 }
 
@@ -181,8 +199,9 @@ export class DrainRequest extends SuspendRequest implements Undo {
     super();
   }
 
+  /** To cancel a wait for children that are being cancelled would not shorten it, only lose what the body returned. */
   override get isSuspendPoint(): boolean {
-    return this.canBeCancelled;
+    return this.canBeCancelled && !this.scope.isClosing;
   }
 
   describe(): string {

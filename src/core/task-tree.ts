@@ -24,11 +24,14 @@ export function snapshotOf(scope: Scope, nowNs: number): TaskSnapshot[] {
   return [...scope.tasks()].toReversed().map((task) => snapshotOfTask(task, nowNs));
 }
 
-/** All tasks of a scope and below, each after those around it, the oldest first. */
-export function* tasksWithin(scope: Scope): Generator<Task<unknown>, void, unknown> {
-  for (const task of [...scope.tasks()].toReversed()) {
-    yield task;
-    for (const own of [...task.scopes()].toReversed()) yield* tasksWithin(own);
+/** All tasks of a scope and below, each after those around it. A deep tree does not nest the calls. */
+export function* tasksWithin(root: Scope): Generator<Task<unknown>, void, unknown> {
+  const scopes = [root];
+  for (const scope of scopes) {
+    for (const task of [...scope.tasks()].toReversed()) {
+      yield task;
+      scopes.push(...task.scopes());
+    }
   }
 }
 

@@ -2,7 +2,7 @@
  * A task: one running generator, its name and state, what it waits for, the children that it spawned, and how it ended.
  */
 
-import { refillBudget, spendBudget } from "./budget.ts";
+import { exhaustBudget, refillBudget, spendBudget } from "./budget.ts";
 import { notePath } from "./error-trace.ts";
 import { CancelledError, ClosedError, describeValue, explainOverflow, invariant, InvalidYieldError } from "./errors.ts";
 import type { Region } from "./region.ts";
@@ -142,7 +142,7 @@ export class Task<T> implements Suspension, ScopeOwner {
     for (let region = this.region; region !== null; region = region.outer) {
       if (region.scope !== null) return region.scope;
     }
-    return (this.children ??= new Scope(this, null, this.name));
+    return (this.children ??= new Scope(this, this.scope.cleanupMs, this.name));
   }
 
   /** The scopes of the task's children, the innermost first. */
@@ -206,7 +206,10 @@ export class Task<T> implements Suspension, ScopeOwner {
   /** Runs the task up to its next suspend point, or to its end. Called by the executor. */
   step(): void {
     if (this.phase !== Phase.READY) this.refuse("is stepped");
-    refillBudget();
+    // A task that is to end goes on with what it was resumed with, and ends at its next operation, even one that could
+    // complete at once: it would take what others wait for.
+    if (this.mayBeCancelled && this.deliverable() !== null) exhaustBudget();
+    else refillBudget();
     const outer = setRunningTask(this.task);
     if (this.scheduler.instrument !== null) this.scheduler.instrument.resumed(this.task);
     do {
@@ -309,6 +312,11 @@ export class Task<T> implements Suspension, ScopeOwner {
     return this.cancellation?.reason;
   }
 
+  /** Whether the task was cancelled and knows it: what it throws from then on is its clean-up's. */
+  get isUnwound(): boolean {
+    return this.cancellation?.isDelivered === true;
+  }
+
   /** What the part of the task that cleans up at this moment was cancelled for. */
   get unwindingReason(): unknown {
     for (let region = this.region; region !== null; region = region.outer) {
@@ -400,8 +408,8 @@ export class Task<T> implements Suspension, ScopeOwner {
     return scopes;
   }
 
-  /** What an undo throws does not keep the task from cleaning up; it comes out with what the clean-up comes to. */
-  private takeBack(undo: Undo | null): void {
+  /** Takes back what the task waits for. What that throws is an error of the innermost scope, and keeps nobody from going on. */
+  takeBack(undo: Undo | null): void {
     try {
       undo?.undo();
     } catch (error) {

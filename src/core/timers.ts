@@ -50,14 +50,18 @@ export class Timers {
 
   /**
    * Expires all whose deadline is not after `nowNs`, earliest first; returns how many. Those that are armed meanwhile
-   * wait for the next call, so that a task that sleeps for no time again and again starves nobody.
+   * wait for the next call, so that a task that sleeps for no time again and again starves nobody. So does a limit that
+   * comes after what is not one: whoever has just been woken may be what it limits, and about to end.
    */
   expire(nowNs: number): number {
     if (this.nextDeadlineNs > nowNs) return 0;
     const firstUnseen = this.nextSequence;
     let count = 0;
+    let wokeSomebody = false;
     while (this.nextDeadlineNs <= nowNs && this.heap[0]!.sequence < firstUnseen) {
       const timer = this.heap[0]!;
+      if (timer.isLimit && wokeSomebody) break;
+      wokeSomebody ||= !timer.isLimit;
       this.remove(timer);
       timer.expire();
       count++;

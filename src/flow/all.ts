@@ -5,6 +5,7 @@ import { scope } from "../core/scope-region.ts";
 import { ended } from "../core/task-operations.ts";
 import type { Task } from "../core/task.ts";
 import type { ValueOf } from "./arms.ts";
+import { entriesOf } from "./assert-arms.ts";
 
 /** The values of several arms, in the shape in which these were given. */
 export type ValuesOf<A> = { -readonly [K in keyof A]: ValueOf<A[K]> };
@@ -20,25 +21,24 @@ export type SettledOf<A> = { -readonly [K in keyof A]: Settled<ValueOf<A[K]>> };
  * is thrown when they have cleaned up.
  * @returns their values: a list or tuple for a list, an object with the same keys for an object
  * @throws what the first that failed threw (an `AggregateError` if others failed in their clean-up); `CancelledError` if
- *   one was cancelled by itself
+ *   one was cancelled by itself; TypeError if `arms` is neither a list nor an object, or an arm is no operation
  */
 export function* all<const A extends readonly TaskBody<unknown>[] | Readonly<Record<string, TaskBody<unknown>>>>(
   arms: A,
 ): Operation<ValuesOf<A>> {
-  const entries = Object.entries<TaskBody<unknown>>(arms as Readonly<Record<string, TaskBody<unknown>>>);
-  const tasks = yield* runAll(entries, false);
+  const tasks = yield* runAll(entriesOf("all", arms), false);
   return collect(arms, tasks, valueOf) as ValuesOf<A>;
 }
 
 /**
  * Runs operations at once, each in a task of its own, and ends when all have, however they have.
  * @returns for each what `Promise.allSettled` would tell of it
+ * @throws TypeError if `arms` is neither a list nor an object, or an arm is no operation
  */
 export function* allSettled<const A extends readonly TaskBody<unknown>[] | Readonly<Record<string, TaskBody<unknown>>>>(
   arms: A,
 ): Operation<SettledOf<A>> {
-  const entries = Object.entries<TaskBody<unknown>>(arms as Readonly<Record<string, TaskBody<unknown>>>);
-  const tasks = yield* runAll(entries, true);
+  const tasks = yield* runAll(entriesOf("allSettled", arms), true);
   return collect(arms, tasks, settledOf) as SettledOf<A>;
 }
 

@@ -4,7 +4,8 @@ import type { Operation, TaskBody } from "../core/operation.ts";
 import { RequestOperation } from "../core/operation.ts";
 import { SuspendRequest, type Suspension, type Undo } from "../core/request.ts";
 import { scope } from "../core/scope-region.ts";
-import type { Joiner, Task } from "../core/task.ts";
+import type { Scope } from "../core/scope.ts";
+import type { Joiner, SpawnOptions, Task } from "../core/task.ts";
 import type { ValueOf } from "./arms.ts";
 import { assertArms } from "./assert-arms.ts";
 
@@ -12,52 +13,71 @@ import { assertArms } from "./assert-arms.ts";
  * Runs all arms at once, each in a task of its own, and ends with the value of the first that succeeds. The others are
  * cancelled, and their clean-up is waited for.
  * @returns the value of the first arm that returned one
- * @throws an `AggregateError` of all errors, in the order of the arms, if none succeeds; TypeError if there is no arm, or
- *   one is no operation
+ * @throws an `AggregateError` of all errors, in the order of the arms, if none succeeds; what the clean-up of others
+ *   threw; TypeError if there is no arm, or one is no operation
  */
 export function* any<const A extends readonly TaskBody<unknown>[]>(arms: A): Operation<ValueOf<A[number]>> {
   assertArms("any", arms);
   const value = yield* scope(function* (own) {
-    const tasks: Task<unknown>[] = [];
-    for (const arm of arms) tasks.push(yield* own.spawn(arm));
-    return yield* new RequestOperation("any", new FirstSuccess(tasks));
+    const first = yield* new RequestOperation("any", new FirstSuccess(own, arms));
+    own.cancelChildren(LOST);
+    return first;
   });
   return value as ValueOf<A[number]>;
 }
 
-/** Waits until one of the tasks has completed, or all have failed. */
+/** Starts a task for each arm, and waits until one has completed, or none has. */
 class FirstSuccess extends SuspendRequest implements Undo {
-  private attempts: Attempt[] = [];
+  private readonly attempts: Attempt[] = [];
   private suspension: Suspension | null = null;
 
-  constructor(private readonly tasks: readonly Task<unknown>[]) {
+  constructor(
+    private readonly scope: Scope,
+    private readonly arms: readonly TaskBody<unknown>[],
+  ) {
     super();
   }
 
   describe(): string {
-    return `success of ${this.tasks.map((task) => task.name).join(" or ")}`;
+    return `success of ${this.attempts.map(({ task }) => task.name).join(" or ")}`;
   }
 
-  /** The tasks have just been spawned: none has ended. */
+  /** A task that has just been started runs later: none of them ends before all wait. */
   arm(suspension: Suspension): Undo {
+    try {
+      for (const arm of this.arms) this.attempts.push(new Attempt(this, this.start(arm, suspension)));
+    } catch (error) {
+      this.undo();
+      throw error;
+    }
     this.suspension = suspension;
-    this.attempts = this.tasks.map((task) => new Attempt(this, task));
-    for (const attempt of this.attempts) attempt.start();
     return this;
   }
 
   undo(): void {
-    for (const attempt of this.attempts) attempt.giveUp();
+    this.suspension = null;
+    for (const { task } of this.attempts) task.cancel(LOST);
   }
 
   ended(task: Task<unknown>): void {
-    if (task.state === "completed") {
+    const { suspension } = this;
+    if (suspension === null) this.endedTooLate(task);
+    else if (task.state === "completed") {
       this.undo();
-      this.suspension!.resume(task.value);
+      suspension.resume(task.value);
     } else if (this.attempts.every((attempt) => attempt.hasFailed)) {
       const errors = this.attempts.map((attempt) => attempt.error);
-      this.suspension!.fail(new AggregateError(errors, `all ${errors.length} operations of any failed`));
+      suspension.fail(new AggregateError(errors, `all ${errors.length} operations of any failed`));
     }
+  }
+
+  private start(arm: TaskBody<unknown>, { scheduler, task }: Suspension): Task<unknown> {
+    return scheduler.startChild(task, this.scope, arm, NO_OPTIONS, null);
+  }
+
+  /** That an arm fails does not matter where another has succeeded; that its clean-up does is a defect to be told of. */
+  private endedTooLate(task: Task<unknown>): void {
+    if (task.state === "failed" && task.isUnwound) this.scope.fail(task.error);
   }
 }
 
@@ -68,8 +88,10 @@ class Attempt implements Joiner {
 
   constructor(
     private readonly contest: FirstSuccess,
-    private readonly task: Task<unknown>,
-  ) {}
+    readonly task: Task<unknown>,
+  ) {
+    task.addJoiner(this);
+  }
 
   get hasFailed(): boolean {
     return this.task.hasEnded && this.task.state !== "completed";
@@ -79,20 +101,12 @@ class Attempt implements Joiner {
     return this.task.state === "failed" ? this.task.error : this.task.cancelledError();
   }
 
-  start(): void {
-    this.task.addJoiner(this);
-  }
-
   joined(): void {
     this.contest.ended(this.task);
   }
-
-  giveUp(): void {
-    if (this.task.hasEnded) return;
-    this.task.removeJoiner(this);
-    this.task.cancel(LOST);
-  }
 }
+
+const NO_OPTIONS: SpawnOptions = {};
 
 /** What the losers are cancelled for. */
 const LOST = "another operation of any succeeded";

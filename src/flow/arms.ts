@@ -6,15 +6,18 @@
  * steps needs a task of its own. When another arm has won, that task is cancelled in the same moment: what was handed to
  * it, and it has not taken, goes back to where it came from.
  *
- * Decision. Arms are requests, of a task's end if need be, in one contest; only if there are tasks a scope is opened, which
- * waits for the clean-up of the losers.
+ * Decision. Arms are requests in one contest. One that needs a task starts it when it is armed, so that what comes after an
+ * arm that is ready at once is not even begun, and waits for the task's end. Only if there are such arms a scope is
+ * opened, which waits for the clean-up of the losers.
  */
 
 import { contest, type Winner } from "../core/first-of.ts";
 import { isSingleRequest, type Operation, type SingleRequest, type TaskBody } from "../core/operation.ts";
-import type { SuspendRequest } from "../core/request.ts";
+import { SuspendRequest, type Suspension, type Undo } from "../core/request.ts";
 import { scope } from "../core/scope-region.ts";
+import type { Scope } from "../core/scope.ts";
 import { JoinRequest } from "../core/task-operations.ts";
+import type { SpawnOptions } from "../core/task.ts";
 
 /** What an arm comes to. */
 export type ValueOf<A> = A extends () => Operation<infer T> ? T : A extends Operation<infer T> ? T : never;
@@ -30,21 +33,45 @@ function everySingle(arms: readonly TaskBody<unknown>[]): arms is readonly (Task
 
 function raceTasks(arms: readonly TaskBody<unknown>[]): Operation<Winner> {
   return scope(function* (own) {
-    const requests: SuspendRequest[] = [];
-    for (const arm of arms) {
-      requests.push(isSingleRequest(arm) ? arm.takeRequest() : new ArmRequest((yield* own.spawn(arm)).task));
-    }
-    return yield* contest(requests);
+    const winner = yield* contest(
+      arms.map((arm) => (isSingleRequest(arm) ? arm.takeRequest() : new ArmRequest(own, arm))),
+    );
+    own.cancelChildren(LOST);
+    return winner;
   });
 }
 
+/** Starts an arm in a task of its own, and waits for its end. */
+class ArmRequest extends SuspendRequest {
+  private end: ArmEndRequest | null = null;
+
+  constructor(
+    private readonly scope: Scope,
+    private readonly body: TaskBody<unknown>,
+  ) {
+    super();
+  }
+
+  describe(): string {
+    return this.end === null ? "an arm" : this.end.describe();
+  }
+
+  arm(suspension: Suspension): Undo | null {
+    const task = suspension.scheduler.startChild(suspension.task, this.scope, this.body, NO_OPTIONS, null);
+    this.end = new ArmEndRequest(task.task);
+    return this.end.arm(suspension);
+  }
+}
+
 /** Waits for the end of an arm's task; if the contest is over before, the task has lost. */
-class ArmRequest extends JoinRequest {
+class ArmEndRequest extends JoinRequest {
   override undo(): void {
     super.undo();
     this.awaited.cancel(LOST);
   }
 }
+
+const NO_OPTIONS: SpawnOptions = {};
 
 /** What the losers are cancelled for. */
 const LOST = "another arm of the race was first";

@@ -23,6 +23,7 @@ export function interval(periodMs: number): Subscription<number> {
 
 class Interval implements Subscription<number> {
   private startMs: number | null = null;
+  /** The latest that was waited for to its end: a wait that was cancelled has taken no tick. */
   private tick = 0;
 
   constructor(private readonly periodMs: number) {}
@@ -31,8 +32,9 @@ class Interval implements Subscription<number> {
     const nowMs = yield* now();
     this.startMs ??= nowMs;
     const due = Math.floor((nowMs - this.startMs) / this.periodMs);
-    this.tick = Math.max(this.tick + 1, due);
-    yield* sleepUntil(this.startMs + this.tick * this.periodMs);
-    return { done: false, value: this.tick };
+    const tick = Math.max(this.tick + 1, due);
+    yield* sleepUntil(this.startMs + tick * this.periodMs);
+    this.tick = tick;
+    return { done: false, value: tick };
   }
 }

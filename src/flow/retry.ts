@@ -1,6 +1,6 @@
 /** `retry`: an operation again, after it has failed. */
 
-import { assertInteger, assertTime } from "../core/errors.ts";
+import { assertInteger, assertTime, describeValue } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { sleep } from "../core/sleep.ts";
 
@@ -25,7 +25,7 @@ export interface RetryOptions {
  */
 export function* retry<T>(body: (attempt: number) => Operation<T>, options: RetryOptions): Operation<T> {
   const { times, when = always } = options;
-  if (times !== Infinity) assertInteger("retry: times", times, 1, Number.MAX_SAFE_INTEGER);
+  assertOptions(options);
   for (let attempt = 1; ; attempt++) {
     try {
       return yield* body(attempt);
@@ -40,11 +40,21 @@ export function* retry<T>(body: (attempt: number) => Operation<T>, options: Retr
 export function exponential(firstMs: number, { factor = 2, longestMs = LONGEST_MS } = {}): (attempt: number) => number {
   assertTime("exponential: firstMs", firstMs);
   assertTime("exponential: longestMs", longestMs);
-  return (attempt) => Math.min(longestMs, firstMs * factor ** (attempt - 1));
+  if (!(factor >= 1 && factor < Infinity))
+    throw new RangeError(`exponential: factor must be a number from 1, but is ${describeValue(factor)}`);
+  // After very many attempts the power is infinite, and no time multiplied with that is no number.
+  return (attempt) => (firstMs === 0 ? 0 : Math.min(longestMs, firstMs * factor ** (attempt - 1)));
+}
+
+/** Before the first attempt, whose error must not be hidden by that of an option. */
+function assertOptions({ times, backoff = 0, jitter = 0 }: RetryOptions): void {
+  if (times !== Infinity) assertInteger("retry: times", times, 1, Number.MAX_SAFE_INTEGER);
+  if (typeof backoff !== "function") assertTime("retry: backoff", backoff);
+  if (!(jitter >= 0 && jitter <= 1))
+    throw new RangeError(`retry: jitter must be a number from 0 to 1, but is ${describeValue(jitter)}`);
 }
 
 function delayMs(attempt: number, { backoff = 0, jitter = 0, random = Math.random }: RetryOptions): number {
-  if (!(jitter >= 0 && jitter <= 1)) throw new RangeError(`retry: jitter must be from 0 to 1, but is ${jitter}`);
   const wholeMs = typeof backoff === "function" ? backoff(attempt) : backoff;
   assertTime("retry: backoff", wholeMs);
   return wholeMs * (1 - jitter * random());

@@ -3,6 +3,7 @@
 import { describeValue } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { promise } from "../core/park.ts";
+import { shield } from "../core/shield.ts";
 
 /** What `use` can dispose of: in the ways of the language, or by an operation. */
 export type Resource = Disposable | AsyncDisposable | OperationDisposable;
@@ -18,9 +19,9 @@ export const disposeOperation: unique symbol = Symbol.for("bun-reactor.disposeOp
 
 /**
  * Gives a resource to the body, and disposes of it when the body has ended, however it has: by `[disposeOperation]`, by
- * `[Symbol.asyncDispose]`, whose promise is waited for, or by `[Symbol.dispose]`, whichever it has first. That waits even
- * if the task is cancelled, within its grace period. (For what only needs `[Symbol.dispose]`, the language's `using` does
- * the same.)
+ * `[Symbol.asyncDispose]`, whose promise is waited for, or by `[Symbol.dispose]`, whichever it has first. That is waited
+ * for if the task was cancelled before, within its grace period, and if it is cancelled meanwhile. (For what only needs
+ * `[Symbol.dispose]`, the language's `using` does the same.)
  * @param resource the resource, or an operation that comes to it
  * @returns what the body returned
  * @throws what the body threw, and what the disposal threw (both: a `SuppressedError`); TypeError if the resource can
@@ -45,7 +46,7 @@ export function* use<R extends Resource, T>(
 
 function* disposeAfter(failures: readonly unknown[], dispose: () => Operation<void>): Operation<void> {
   try {
-    yield* dispose();
+    yield* shield(dispose);
   } catch (error) {
     if (failures.length === 0) throw error;
     throw new SuppressedError(error, failures[0], "the disposal of a resource failed after its user had");
