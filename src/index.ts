@@ -19,6 +19,10 @@ export {
   UnsupportedError,
 } from "./core/errors.ts";
 export { Interest, Readiness } from "./core/interest.ts";
+export { handler, type HandlerOptions, type RequestTask } from "./handler.ts";
+export { main, type MainOptions, SignalError } from "./main.ts";
+export { toAsyncIterable, toNodeReadable, toNodeWritable, toReadableStream, toWritableStream } from "./to-host.ts";
+
 export { now } from "./core/clock.ts";
 export { taskPathOf } from "./core/error-trace.ts";
 export type { InstrumentHooks } from "./core/instrument.ts";
@@ -39,6 +43,7 @@ export { yieldNow } from "./core/yield-now.ts";
 
 export { all, allSettled, type Settled } from "./flow/all.ts";
 export { any } from "./flow/any.ts";
+export { each, type EachSource, type Subscribable, type Subscription } from "./flow/each.ts";
 export { interval } from "./flow/interval.ts";
 export { map, type MapOptions } from "./flow/map.ts";
 export { onCancel } from "./flow/on-cancel.ts";
@@ -46,6 +51,25 @@ export { race } from "./flow/race.ts";
 export { exponential, retry, type RetryOptions } from "./flow/retry.ts";
 export { select, type Selected } from "./flow/select.ts";
 export { disposeOperation, type OperationDisposable, type Resource, use } from "./flow/use.ts";
+
+export { abortSignal, withSignal } from "./host/abort-signal.ts";
+export { call } from "./host/call.ts";
+export { fromNodeReadable, type NodeReader } from "./host/node-readable.ts";
+export { fromNodeWritable, type NodeWriter } from "./host/node-writable.ts";
+export type { Emit, Producer, ProducerOptions } from "./host/producer.ts";
+export { signal, signals, type SignalSubscription } from "./host/signal.ts";
+export type { ByteSource, ChunkSink } from "./host/source-and-sink.ts";
+export { fromReadableStream, type StreamReader } from "./host/web-readable.ts";
+export { fromWritableStream, type StreamWriter } from "./host/web-writable.ts";
+
+export { Broadcast, type BroadcastSubscription, OverflowError, type SubscribeOptions } from "./sync/broadcast.ts";
+export { Channel, type ChannelOptions } from "./sync/channel.ts";
+export { Condition } from "./sync/condition.ts";
+export { Latch } from "./sync/latch.ts";
+export { type Guard, Mutex } from "./sync/mutex.ts";
+export { Once } from "./sync/once.ts";
+export { RwLock } from "./sync/rw-lock.ts";
+export { Semaphore } from "./sync/semaphore.ts";
 
 export type { Driver, DriverClient } from "./core/driver.ts";
 export { Executor } from "./core/executor.ts";

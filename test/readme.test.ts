@@ -22,9 +22,10 @@ function program(name: string): string {
   return block;
 }
 
-function start(name: string, source: string) {
+function start(name: string, source: string, command: readonly string[] = []) {
   writeFileSync(join(project, name), source);
-  return Bun.spawn([process.execPath, name], { cwd: project, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+  const stderr = command.length === 0 ? "inherit" : "ignore";
+  return Bun.spawn([process.execPath, ...command, name], { cwd: project, stdin: "pipe", stdout: "pipe", stderr });
 }
 
 test("the echo server is as short as promised, listens, and echoes", async () => {
@@ -46,6 +47,28 @@ test("the program that waits for standard input prints what it read", async () =
   await reader.stdin.end();
   expect(await new Response(reader.stdout).text()).toBe("read 6 bytes\n");
   expect(await reader.exited).toBe(0);
+});
+
+test("the server with a limit ends gracefully: it takes nobody new, and waits for those it has", async () => {
+  const source = program("server.ts");
+  const lines = source.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("//"));
+  expect(lines.length).toBeLessThanOrEqual(40);
+
+  await using server = start("server.ts", source.replace("port: 7000", "port: 0"));
+  const port = Number((await firstLine(server.stdout)).slice("listening on port ".length));
+  using client = await Client.connect(port);
+  expect(await client.echo("before")).toBe("before");
+
+  server.kill("SIGTERM");
+  await refusesConnections(port);
+  expect(await client.echo("meanwhile")).toBe("meanwhile");
+  client.end();
+  expect(await server.exited).toBe(0);
+});
+
+test("the test of an hour passes, with bun test, in a project that has installed the package", async () => {
+  await using runner = start("retry.test.ts", program("retry.test.ts"), ["test"]);
+  expect(await runner.exited).toBe(0);
 });
 
 async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {
@@ -75,4 +98,55 @@ async function echoed(port: number, message: string): Promise<string> {
   socket.write(message);
   socket.shutdown();
   return await answer.promise;
+}
+
+/** A connection that sends a message and waits for as much in return. */
+class Client implements Disposable {
+  private received = "";
+  private whenReceived: () => void = () => {};
+
+  private constructor(private readonly socket: Bun.Socket<undefined>) {}
+
+  static async connect(port: number): Promise<Client> {
+    let client: Client | undefined;
+    const socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: { data: (_, data) => client?.receive(data.toString()) },
+    });
+    client = new Client(socket);
+    return client;
+  }
+
+  async echo(message: string): Promise<string> {
+    this.received = "";
+    this.socket.write(message);
+    while (this.received.length < message.length) await new Promise<void>((resolve) => (this.whenReceived = resolve));
+    return this.received;
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.terminate();
+  }
+
+  private receive(text: string): void {
+    this.received += text;
+    this.whenReceived();
+  }
+}
+
+/** Comes back once the listener is closed. Each look is a connection. */
+async function refusesConnections(port: number): Promise<void> {
+  for (;;) {
+    try {
+      const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data: () => {} } });
+      socket.terminate();
+    } catch {
+      return;
+    }
+  }
 }

@@ -9,8 +9,10 @@ import { sleep } from "../../src/core/sleep.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import type { Task } from "../../src/core/task.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, throwError } from "../support/failure.ts";
-import { hostTurn, settled, VirtualDriver } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 function runVirtually<T>(body: TaskBody<T>): Promise<T> {
   const driver = new VirtualDriver();

@@ -12,9 +12,11 @@ import { Delivery, Source } from "../../src/core/source.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import type { Task } from "../../src/core/task.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { runScript } from "../support/child.ts";
 import { rejectionOf, throwError, thrownBy } from "../support/failure.ts";
-import { hostTurn, settled, VirtualDriver } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 /** Runs a task on a virtual driver of its own. */
 function runVirtually<T>(body: TaskBody<T>): Promise<T> {
@@ -636,7 +638,7 @@ describe("an executor", () => {
   test("reports the error of a task that was spawned outside any run as the host does for its own callbacks", async () => {
     const { exitCode, stderr, wasKilled } = await runScript(`
       import { Executor, Reactor } from "./src/index.ts";
-      import { VirtualDriver } from "./test/support/virtual-driver.ts";
+      import { VirtualDriver } from "./src/testing/virtual-driver.ts";
       const executor = new Executor(new VirtualDriver());
       executor.spawn(function* loose() { throw new Error("nobody listens"); });
     `);

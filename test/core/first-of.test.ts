@@ -8,8 +8,9 @@ import { DeadlineRequest, InterestRequest, ParkRequest, type Suspension } from "
 import { sleep } from "../../src/core/sleep.ts";
 import { Delivery, Source } from "../../src/core/source.ts";
 import { cancel, spawn } from "../../src/core/task-operations.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf } from "../support/failure.ts";
-import { settled, VirtualDriver } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 /** A request that the test answers, and that counts. */
 class Probe {

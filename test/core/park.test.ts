@@ -6,8 +6,10 @@ import { park, promise, type Resumption } from "../../src/core/park.ts";
 import { sleep } from "../../src/core/sleep.ts";
 import { cancel, spawn } from "../../src/core/task-operations.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
-import { hostTurn, settled, VirtualDriver } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 function runVirtually<T>(body: TaskBody<T>): Promise<T> {
   const driver = new VirtualDriver();

@@ -7,8 +7,9 @@ import { InterestRequest, type SuspendRequest } from "../../src/core/request.ts"
 import { sleep } from "../../src/core/sleep.ts";
 import { Delivery, Source } from "../../src/core/source.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf } from "../support/failure.ts";
-import { settled, VirtualDriver } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 const PIPE = 7;
 

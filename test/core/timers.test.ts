@@ -5,7 +5,8 @@ import { DeadlineRequest, type Suspension } from "../../src/core/request.ts";
 import { sleep, sleepUntil } from "../../src/core/sleep.ts";
 import { spawn } from "../../src/core/task-operations.ts";
 import { Timers } from "../../src/core/timers.ts";
-import { settled, VirtualDriver } from "../support/virtual-driver.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 /** A request that calls back instead of resuming a task. */
 function deadlineAt(

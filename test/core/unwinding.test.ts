@@ -7,8 +7,9 @@ import type { SuspendRequest } from "../../src/core/request.ts";
 import { sleep } from "../../src/core/sleep.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { throwError } from "../support/failure.ts";
-import { settled, VirtualDriver } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 function runVirtually<T>(body: TaskBody<T>): Promise<T> {
   const driver = new VirtualDriver();

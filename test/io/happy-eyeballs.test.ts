@@ -5,7 +5,7 @@ import { constants } from "node:os";
 import { connect, type ConnectOptions, CancelledError, Executor, SystemError } from "../../src/index.ts";
 import { NEVER, type Outcome, ScriptedWorld } from "../support/scripted-world.ts";
 import { rejectionOf } from "../support/failure.ts";
-import { settled } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 const { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMFILE } = constants.errno;
 

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { Executor, type Operation, Readiness, spawn, TcpStream, yieldNow } from "../../src/index.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
-import { settled } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 const MANY = 1_000_000;
 

@@ -19,8 +19,8 @@ import {
   UnexpectedEndError,
   yieldNow,
 } from "../../src/index.ts";
+import { Random } from "../../src/testing/random.ts";
 import { leftSince, openSockets, patternAt, WAYS } from "../support/loopback.ts";
-import { Random } from "../support/random.ts";
 
 const CONNECTIONS = 200;
 

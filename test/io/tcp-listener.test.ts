@@ -23,7 +23,7 @@ import {
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { errorOf, HAS_IPV6, leftSince, openSockets, patternOf, WAYS } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
-import { settled } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 const HERE: ListenOptions = { port: 0, host: "127.0.0.1" };
 

@@ -13,11 +13,11 @@ import { readable } from "../../src/io/fd.ts";
 import { RING_ENTRIES } from "../../src/native/queue.ts";
 import { Holder } from "../../src/reactor/ready-channel.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { EventCounter } from "../support/libc.ts";
 import { internalsOf, TestReactor, untilParked } from "../support/reactors.ts";
-import { hostTurn } from "../support/virtual-driver.ts";
 
 /** A wait that nothing in these tests outlasts. */
 const AN_HOUR_MS = 3_600_000;

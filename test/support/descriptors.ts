@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { hostTurn } from "./virtual-driver.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
 
 export interface Holdings {
   /** The open descriptors with what they are, such as `7 anon_inode:[eventpoll]`. */

@@ -6,9 +6,9 @@ import type { NativeQueue } from "../../src/native/queue.ts";
 import type { Linger } from "../../src/reactor/linger.ts";
 import { Holder, type ReadyChannel } from "../../src/reactor/ready-channel.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
 import { duplicateTo, EventCounter } from "./libc.ts";
 import { whenParked } from "./parked.ts";
-import { hostTurn } from "./virtual-driver.ts";
 
 /** A reactor with an executor on it, which is closed, thread included, at the end of an `await using` block. */
 export class TestReactor implements AsyncDisposable {

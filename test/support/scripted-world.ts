@@ -8,7 +8,7 @@ import { SystemError } from "../../src/core/errors.ts";
 import type { SocketAddress, System } from "../../src/core/system.ts";
 import { parseAddress } from "../../src/native/address.ts";
 import { errorOf, meaningOf } from "../../src/native/status.ts";
-import { VirtualDriver } from "./virtual-driver.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 
 /** How a connection to an address comes out. */
 export interface Outcome {
