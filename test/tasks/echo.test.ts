@@ -50,23 +50,23 @@ describe("echo", () => {
     socket.end("still here");
     expect(String(await receiveAll(socket))).toBe("still here");
     echo.signal("SIGINT");
-    expect(await echo.end()).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    expect(await echo.end()).toEqual({ exitCode: 130, stdout: "", stderr: "" });
   });
 
-  test.each(["SIGINT", "SIGTERM"] as const)(
-    "closes the connections and ends with exit code 0 at %s",
-    async (signal) => {
-      await using echo = Program.start("echo.ts");
-      const socket = await connectTo(await echo.port());
-      socket.write("hello");
-      await once(socket, "data");
-      const ended = once(socket, "end");
-      echo.signal(signal);
-      await ended;
-      socket.end();
-      expect(await echo.end()).toEqual({ exitCode: 0, stdout: "", stderr: "" });
-    },
-  );
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("closes the connections and ends at %s with exit code %p, as shells expect", async (signal, exitCode) => {
+    await using echo = Program.start("echo.ts");
+    const socket = await connectTo(await echo.port());
+    socket.write("hello");
+    await once(socket, "data");
+    const ended = once(socket, "end");
+    echo.signal(signal);
+    await ended;
+    socket.end();
+    expect(await echo.end()).toEqual({ exitCode, stdout: "", stderr: "" });
+  });
 
   test("says in a line that the port is in use", async () => {
     await using first = Program.start("echo.ts");

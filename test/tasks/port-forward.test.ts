@@ -88,10 +88,10 @@ describe("port-forward", () => {
       expect(await forward.complaint()).toMatch(/^connect ECONNREFUSED 127\.0\.0\.1:1: .+/);
     }
     forward.signal("SIGINT");
-    expect(await forward.end()).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    expect(await forward.end()).toEqual({ exitCode: 130, stdout: "", stderr: "" });
   });
 
-  test("closes the connections and ends with exit code 0 at SIGINT", async () => {
+  test("closes the connections and ends with exit code 130 at SIGINT", async () => {
     const { promise: served, resolve } = Promise.withResolvers<Socket>();
     await using target = await listenWith(resolve);
     await using forward = startForward(target.port);
@@ -101,7 +101,7 @@ describe("port-forward", () => {
     forward.signal("SIGINT");
     await Promise.all(ends);
     for (const socket of [client, server]) socket.end();
-    expect(await forward.end()).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    expect(await forward.end()).toEqual({ exitCode: 130, stdout: "", stderr: "" });
   });
 
   test.each([
