@@ -5,19 +5,20 @@
 //     bun bench/echo.ts --only run,bun-listen,echo-limit --connections 64 --message-bytes 64 --rounds 9 --seconds 1
 //     bun bench/echo.ts --rows pinned,sparse --linger-us 0
 //
-// Rounds are interleaved: in each, every server has its turn, in rotating order, so that a slow minute of the machine hits
-// all alike. A figure is the median of the rounds; a ratio is the median of the ratios within each round.
+// Rounds are interleaved: in each, every server has its turn, in rotating order, so that a slow minute of the machine
+// hits all alike. A figure is the median of the rounds; a ratio is the median of the ratios within each round.
 //
-// Binding to cores. The plain rows bind nothing. A server of this package is two threads, of which one sleeps while the
-// other works; they and the load share the cores as they would in production. Binding servers to one core would forbid
-// the two threads to be on different ones, which their wake-up may use, and binding the load would leave single-threaded
-// servers the rest of the machine without asking the scheduler. The pinned row binds each server, with all its threads, to
-// core 0 and the load to core 1: with one connection, server and load take turns, and whether the scheduler puts them on one
-// core or two would otherwise decide the result. The sparse row binds in the same way, for the same reason.
+// Binding to cores. The plain rows bind nothing. A server of this package is two threads, of which one sleeps while
+// the other works; they and the load share the cores as they would in production. Binding servers to one core would
+// forbid the two threads to be on different ones, which their wake-up may use, and binding the load would leave
+// single-threaded servers the rest of the machine without asking the scheduler. The pinned row binds each server,
+// with all its threads, to core 0 and the load to core 1: with one connection, server and load take turns, and
+// whether the scheduler puts them on one core or two would otherwise decide the result. The sparse row binds in the
+// same way, for the same reason.
 
 import { nativeProgram } from "./native.ts";
 import { checkWords, parseArguments } from "./support/arguments.ts";
-import { printGoals } from "./support/goals.ts";
+import { atLeast, atMost, printGoals } from "./support/goals.ts";
 import { runLoad, type LoadResult } from "./support/load.ts";
 import { warnIfBusy } from "./support/machine.ts";
 import { writeResults, type Goal } from "./support/results.ts";
@@ -97,7 +98,10 @@ function chosenServers(): readonly Server[] {
   return SERVERS.filter((server) => given.only?.includes(server));
 }
 
-/** `--connections` and `--message-bytes` choose among the plain rows, and leave the others out unless `--rows` names them. */
+/**
+ * `--connections` and `--message-bytes` choose among the plain rows, and leave the others out unless `--rows` names
+ * them.
+ */
 function chosenRows(): readonly Row[] {
   const narrowed = given.connections !== undefined || given["message-bytes"] !== undefined;
   const kinds = given.rows ?? (narrowed ? ["plain"] : ROW_KINDS);
@@ -264,12 +268,4 @@ function goalsOf(measured: readonly Measured[]): Goal[] {
     atMost(1.5, "echo, 1 × 64 B, 100 messages/s: CPU against Bun.listen", ratios("sparse", 1, 64)?.cpuToBunListen),
     ...large,
   ];
-}
-
-function atMost(limit: number, what: string, value: number | undefined): Goal {
-  return { what, limit, relation: "at most", value, unit: "×" };
-}
-
-function atLeast(limit: number, what: string, value: number | undefined): Goal {
-  return { what, limit, relation: "at least", value, unit: "×" };
 }

@@ -9,7 +9,22 @@ import { endWithThisProcess } from "./support/children.ts";
 import { printGoals } from "./support/goals.ts";
 import { isMet, readResults, type Goal } from "./support/results.ts";
 
-const BENCHES = ["echo", "idle", "switch", "spawn", "timers", "memory", "startup"] as const;
+const BENCHES = [
+  "echo",
+  "idle",
+  "switch",
+  "spawn",
+  "scope",
+  "cancel",
+  "timeout",
+  "race",
+  "channel",
+  "mutex",
+  "timers",
+  "memory",
+  "startup",
+  "bundle",
+] as const;
 
 await main();
 

@@ -1,29 +1,26 @@
-// What does a task weigh that waits? 100,000 of them.
+// What does a task weigh that waits? 100,000 of them, and a million.
 //
 //     bun bench/memory.ts
 //     bun bench/memory.ts --quick
-//     bun bench/memory.ts --tasks 100000 --rounds 5
+//     bun bench/memory.ts --tasks 1000000 --rounds 1
 //
-// A task is a generator function with one `yield*`, its fiber or async counterpart the same. It sleeps, or it waits for a callback that the bench
-// keeps, as whoever resumes it would.
+// A task is a generator function with one `yield*`, its fiber or async counterpart the same. It sleeps, in the task
+// that spawned it or in a scope, or it waits for a callback that the bench keeps, as whoever resumes it would.
 //
-// Two figures, both taken after a full garbage collection: what the engine's heap holds more than before, and by how much the
-// process's resident set has grown, which includes free space that the allocators keep. The second is what the machine gives, and the measure
-// of the goals. Each round is a process of its own. Effection does fewer tasks, as it takes long to spawn them.
+// Two figures, both taken after a full garbage collection: what the engine's heap holds more than before, and by how
+// much the process's resident set has grown, which includes free space that the allocators keep. The second is what
+// the machine gives, and the measure of the goals. Each round is a process of its own; the time that it takes to
+// start the tasks is that of code that is not compiled yet at first, garbage collection included. Effection does
+// fewer tasks, as it takes long to spawn them.
 
 import type { Memory } from "./contenders/measure.ts";
 import { parseArguments } from "./support/arguments.ts";
 import { rotated } from "./support/compare.ts";
 import { type Contender, ContenderProcess } from "./support/contender-process.ts";
-import { printGoals } from "./support/goals.ts";
+import { atMost, printGoals } from "./support/goals.ts";
 import { writeResults, type Goal } from "./support/results.ts";
 import { medians } from "./support/statistics.ts";
 import { formatRatio, printTable } from "./support/table.ts";
-
-interface Waiting extends Contender {
-  /** The tasks of a round, as a part of those of the others. */
-  readonly part: number;
-}
 
 interface Measured {
   readonly contender: string;
@@ -33,45 +30,73 @@ interface Measured {
   readonly rounds: readonly Memory[];
 }
 
+interface Section {
+  readonly tasks: number;
+  readonly rounds: number;
+  readonly contenders: readonly Contender[];
+}
+
 const OURS = "bun-reactor";
-const SLEEPING = "memory, sleeping";
-const PARKED = "memory, parked";
-const CONTENDERS: readonly Waiting[] = [
-  { name: `${OURS}: sleep`, library: OURS, job: SLEEPING, part: 1 },
-  { name: "async function: setTimeout", library: "async-await", job: SLEEPING, part: 1 },
-  { name: "Effect fiber: sleep", library: "effect", job: SLEEPING, part: 1 },
-  { name: "Effection task: sleep", library: "effection", job: SLEEPING, part: 0.1 },
-  { name: `${OURS}: park`, library: OURS, job: PARKED, part: 1 },
-  { name: "async function: new Promise", library: "async-await", job: PARKED, part: 1 },
-  { name: "Effect fiber: callback", library: "effect", job: PARKED, part: 1 },
-  { name: "Effection task: action", library: "effection", job: PARKED, part: 0.1 },
+const SLEEPING = "sleeping";
+const IN_SCOPE = "sleeping, in a scope";
+const PARKED = "parked";
+const CONTENDERS: readonly Contender[] = [
+  { name: `${OURS}: sleep`, library: OURS, job: SLEEPING },
+  { name: "async function: setTimeout", library: "async-await", job: SLEEPING },
+  { name: "Effect fiber: sleep", library: "effect", job: SLEEPING },
+  { name: "Effection task: sleep", library: "effection", job: SLEEPING },
+  { name: `${OURS}: sleep, in a scope`, library: OURS, job: IN_SCOPE },
+  { name: "Effect fiber: sleep, in a scope", library: "effect", job: IN_SCOPE },
+  { name: "Effection task: sleep, in a scope", library: "effection", job: IN_SCOPE },
+  { name: `${OURS}: park`, library: OURS, job: PARKED },
+  { name: "async function: new Promise", library: "async-await", job: PARKED },
+  { name: "Effect fiber: callback", library: "effect", job: PARKED },
+  { name: "Effection task: action", library: "effection", job: PARKED },
 ];
+const TASKS = 100_000;
+/** Effection needs some 10 KB and 30 µs for each. */
+const MOST_OF_EFFECTION = 10_000;
+const MANY_TASKS = 1_000_000;
+/** Effect needs more than 10 s for a million: `--tasks 1000000` measures it. */
+const MANY_CONTENDERS = CONTENDERS.filter(
+  ({ library, job }) => (library === OURS && job === IN_SCOPE) || (library === "async-await" && job === SLEEPING),
+);
 
 const given = parseArguments({ tasks: "number", rounds: "number", quick: "flag" });
-const tasks = given.tasks ?? 100_000;
-const rounds = given.rounds ?? (given.quick === true ? 1 : 3);
 
 await main();
 
 async function main(): Promise<void> {
-  console.log(`\n${tasks.toLocaleString("en-US")} waiting tasks; ${rounds} round${rounds === 1 ? "" : "s"}`);
-  const measured = await measure();
-  print(measured);
+  const measured: Measured[] = [];
+  for (const section of sections()) {
+    const { tasks, rounds } = section;
+    console.log(`\n${tasks.toLocaleString("en-US")} waiting tasks; ${rounds} round${rounds === 1 ? "" : "s"}`);
+    const ofSection = await measure(section);
+    print(ofSection);
+    measured.push(...ofSection);
+  }
   const goals = goalsOf(measured);
   console.log();
   printGoals(goals);
   writeResults("memory", measured, goals);
 }
 
-async function measure(): Promise<Measured[]> {
-  const entrants = CONTENDERS.map((contender) => ({
+function sections(): Section[] {
+  const rounds = given.rounds ?? (given.quick === true ? 1 : 3);
+  const usual = { tasks: given.tasks ?? TASKS, rounds, contenders: CONTENDERS };
+  if (given.tasks !== undefined || given.quick === true) return [usual];
+  return [usual, { tasks: MANY_TASKS, rounds: 1, contenders: MANY_CONTENDERS }];
+}
+
+async function measure({ tasks, rounds, contenders }: Section): Promise<Measured[]> {
+  const entrants = contenders.map((contender) => ({
     ...contender,
-    count: Math.ceil(tasks * contender.part),
+    count: contender.library === "effection" ? Math.min(tasks, MOST_OF_EFFECTION) : tasks,
     own: [] as Memory[],
   }));
   for (let round = 0; round < rounds; round++) {
     for (const entrant of rotated(entrants, round)) {
-      await using process = new ContenderProcess(entrant);
+      await using process = new ContenderProcess("memory", entrant);
       entrant.own.push(await process.run<Memory>(entrant.count));
     }
   }
@@ -92,35 +117,27 @@ function print(measured: readonly Measured[]): void {
       { title: "heap B/task", value: ({ medians }) => medians.heapBytes },
       { title: "resident B/task", value: ({ medians }) => medians.residentBytes },
       { title: "ours/this", value: (row) => formatRatio(oursToThis(row, measured)) },
+      { title: "start ns/task", value: ({ medians }) => medians.startNs },
     ],
     measured,
   );
 }
 
-function oursToThis(row: Measured, measured: readonly Measured[]): number | undefined {
-  const ours = residentBytesOfOurs(row.job, measured);
-  return ours === undefined ? undefined : ours / row.medians.residentBytes;
+function oursToThis({ job, medians: theirs }: Measured, measured: readonly Measured[]): number | undefined {
+  const ours = oursOf(job, measured) ?? measured.find(({ contender }) => contender.startsWith(OURS));
+  return ours === undefined ? undefined : ours.medians.residentBytes / theirs.residentBytes;
 }
 
-function residentBytesOfOurs(job: string, measured: readonly Measured[]): number | undefined {
-  return measured.find((row) => row.job === job && row.contender.startsWith(OURS))?.medians.residentBytes;
+/** The first section's, if several have it. */
+function oursOf(job: string, measured: readonly Measured[]): Measured | undefined {
+  return measured.find((row) => row.job === job && row.contender.startsWith(OURS));
 }
 
 function goalsOf(measured: readonly Measured[]): Goal[] {
+  const residentBytes = (job: string) => oursOf(job, measured)?.medians.residentBytes;
   return [
-    {
-      what: "a sleeping task: resident memory",
-      limit: 800,
-      relation: "at most",
-      value: residentBytesOfOurs(SLEEPING, measured),
-      unit: "B",
-    },
-    {
-      what: "a parked task: resident memory",
-      limit: 800,
-      relation: "at most",
-      value: residentBytesOfOurs(PARKED, measured),
-      unit: "B",
-    },
+    atMost(800, "a sleeping task: resident memory", residentBytes(SLEEPING), "B"),
+    atMost(800, "a sleeping task in a scope: resident memory", residentBytes(IN_SCOPE), "B"),
+    atMost(800, "a parked task: resident memory", residentBytes(PARKED), "B"),
   ];
 }

@@ -4,14 +4,15 @@
 //     bun bench/spawn.ts --quick
 //     bun bench/spawn.ts --rounds 15 --turn-ms 100
 //
-// The peers. A call of an async function, awaited, starts no task that could be cancelled; it is the floor. Effect forks a child
-// that starts when the scheduler comes to it, as ours does; it can also start at once, or on its "sync" scheduler, which uses microtasks
-// instead of `setImmediate`. The measure of the ratios is the CPU time of all threads of the contender's process.
+// The peers. A call of an async function, awaited, starts no task that could be cancelled; it is the floor. Effect
+// forks a child that starts when the scheduler comes to it, as ours does; it can also start at once, or on its "sync"
+// scheduler, which uses microtasks instead of `setImmediate`. The measure of the ratios is the CPU time of all
+// threads of the contender's process.
 
 import { parseArguments } from "./support/arguments.ts";
 import { compare, type Compared, oursTo, printCompared } from "./support/compare.ts";
 import type { Contender } from "./support/contender-process.ts";
-import { printGoals } from "./support/goals.ts";
+import { atMost, printGoals } from "./support/goals.ts";
 import { warnIfBusy } from "./support/machine.ts";
 import { writeResults, type Goal } from "./support/results.ts";
 
@@ -32,7 +33,7 @@ await main();
 
 async function main(): Promise<void> {
   await warnIfBusy();
-  const compared = await compare(CONTENDERS, {
+  const compared = await compare("spawn", CONTENDERS, {
     rounds: given.rounds ?? (given.quick === true ? 3 : 11),
     turnMs: given["turn-ms"] ?? (given.quick === true ? 30 : 100),
   });
@@ -46,19 +47,7 @@ async function main(): Promise<void> {
 
 function goalsOf(compared: readonly Compared[]): Goal[] {
   return [
-    {
-      what: "spawn and join: CPU against Effect",
-      limit: 0.5,
-      relation: "at most",
-      value: oursTo(EFFECT, compared),
-      unit: "×",
-    },
-    {
-      what: "spawn and join: CPU against Effection",
-      limit: 0.05,
-      relation: "at most",
-      value: oursTo(EFFECTION, compared),
-      unit: "×",
-    },
+    atMost(0.5, "spawn and join: CPU against Effect", oursTo(EFFECT, compared)),
+    atMost(0.05, "spawn and join: CPU against Effection", oursTo(EFFECTION, compared)),
   ];
 }

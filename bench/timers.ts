@@ -4,22 +4,24 @@
 //     bun bench/timers.ts --quick
 //     bun bench/timers.ts --rounds 5 --timers 100000
 //
-// Two comparisons. A whole sleeping task, from its spawn to its end, against an async function that awaits a `setTimeout`. And the timer
-// alone, against a bare callback: 100,000 are armed, and each is armed again as it fires; what counts is the time from the first
-// firing to the last, so each fires once and is armed once. Ours still resumes a task each time; the callback of `setTimeout` is all that is called there.
+// Two comparisons. A whole sleeping task, from its spawn to its end, against an async function that awaits a
+// `setTimeout`. And the timer alone, against a bare callback: 100,000 are armed, and each is armed again as it fires;
+// what counts is the time from the first firing to the last, so each fires once and is armed once. Ours still resumes
+// a task each time; the callback of `setTimeout` is all that is called there.
 //
-// All sleepers have the same deadlines, with their fractions of a millisecond. `setTimeout` counts whole milliseconds: many of its timers
-// fire at once, some before their deadline, and out of the order that the fractions would give. This package fires none early and
-// keeps the order; the columns show who does. Lateness is the price of firing many at once.
+// All sleepers have the same deadlines, with their fractions of a millisecond. `setTimeout` counts whole
+// milliseconds: many of its timers fire at once, some before their deadline, and out of the order that the fractions
+// would give. This package fires none early and keeps the order; the columns show who does. Lateness is the price of
+// firing many at once.
 //
-// A figure is CPU time, user and system, of all threads of the contender's process. Effection does fewer: it needs longer than the time until the
-// first deadline to arm 100,000.
+// A figure is CPU time, user and system, of all threads of the contender's process. Effection does fewer: it needs
+// longer than the time until the first deadline to arm 100,000.
 
 import type { WakeUps } from "./contenders/wake-up-log.ts";
 import { parseArguments } from "./support/arguments.ts";
 import { rotated } from "./support/compare.ts";
 import { type Contender, ContenderProcess } from "./support/contender-process.ts";
-import { printGoals } from "./support/goals.ts";
+import { atMost, printGoals } from "./support/goals.ts";
 import { warnIfBusy } from "./support/machine.ts";
 import { writeResults, type Goal } from "./support/results.ts";
 import { median, medians } from "./support/statistics.ts";
@@ -75,7 +77,7 @@ async function main(): Promise<void> {
 async function measure(): Promise<Measured[]> {
   await using processes = new AsyncDisposableStack();
   const entrants = CONTENDERS.map((contender) => {
-    const process = processes.use(new ContenderProcess(contender));
+    const process = processes.use(new ContenderProcess("timers", contender));
     return { ...contender, process, count: Math.ceil(timers * contender.part), rounds: [] as WakeUps[] };
   });
   await Promise.all(entrants.map(({ process, count }) => process.run(Math.ceil(count * WARM_UP_PART))));
@@ -125,26 +127,13 @@ function ratioOf(measured: readonly Measured[], ours: string, peer: string): num
 function goalsOf(measured: readonly Measured[]): Goal[] {
   const ours = measured.filter(({ contender }) => contender === WHOLE || contender === ALONE);
   return [
-    {
-      what: "a sleeping task: CPU against an async function with setTimeout",
-      limit: 1,
-      relation: "at most",
-      value: ratioOf(measured, WHOLE, AWAITED),
-      unit: "×",
-    },
-    {
-      what: "a timer alone: CPU against setTimeout's",
-      limit: 1,
-      relation: "at most",
-      value: ratioOf(measured, ALONE, BARE),
-      unit: "×",
-    },
-    {
-      what: "sleeping tasks that woke early or out of order",
-      limit: 0,
-      relation: "at most",
-      value: Math.max(...ours.flatMap(({ rounds: all }) => all.map(({ early, outOfOrder }) => early + outOfOrder))),
-      unit: "",
-    },
+    atMost(1, "a sleeping task: CPU against an async function with setTimeout", ratioOf(measured, WHOLE, AWAITED)),
+    atMost(1, "a timer alone: CPU against setTimeout's", ratioOf(measured, ALONE, BARE)),
+    atMost(
+      0,
+      "sleeping tasks that woke early or out of order",
+      Math.max(...ours.flatMap(({ rounds: all }) => all.map(({ early, outOfOrder }) => early + outOfOrder))),
+      "",
+    ),
   ];
 }

@@ -6,7 +6,10 @@ import { failureText } from "./host/failure-text.ts";
 import { run } from "./run.ts";
 
 /** Answers a request. What `Bun.serve` passes on besides, the server, comes second. */
-export type RequestTask<S> = (request: Request, server: S) => Operation<Response>;
+export type RequestTask<R extends Request = Request, S = Bun.Server<undefined>> = (
+  request: R,
+  server: S,
+) => Operation<Response>;
 
 export interface HandlerOptions {
   /**
@@ -34,10 +37,10 @@ export interface HandlerOptions {
  * which breaks their connections off and so cancels their tasks: in a `finally` block of `main`, for example.
  * @throws TypeError if `task` is no function
  */
-export function handler<S = Bun.Server<undefined>>(
-  task: RequestTask<S>,
+export function handler<R extends Request = Request, S = Bun.Server<undefined>>(
+  task: RequestTask<R, S>,
   { onLateError = printError }: HandlerOptions = {},
-): (request: Request, server: S) => Promise<Response> {
+): (request: R, server: S) => Promise<Response> {
   if (typeof task !== "function") {
     throw new TypeError(`handler() takes a generator function (function*), but was given ${describeValue(task)}`);
   }

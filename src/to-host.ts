@@ -6,7 +6,8 @@
 import { asyncIterableOf } from "./host/async-iterable.ts";
 import { type NodeReadableOptions, nodeReadableOf, type Readable } from "./host/node-readable.ts";
 import { type NodeWritableOptions, nodeWritableOf, type Writable } from "./host/node-writable.ts";
-import type { Producer, ProducerOptions, RunnerOptions } from "./host/producer.ts";
+import type { Producer, ProducerOptions } from "./host/producer.ts";
+import type { RunnerOptions } from "./host/runner.ts";
 import type { ByteSource, ChunkSink } from "./host/source-and-sink.ts";
 import { readableStreamOf } from "./host/web-readable.ts";
 import { writableStreamOf } from "./host/web-writable.ts";

@@ -108,14 +108,14 @@ class Client implements Disposable {
   private constructor(private readonly socket: Bun.Socket<undefined>) {}
 
   static async connect(port: number): Promise<Client> {
-    let client: Client | undefined;
+    const client: { current?: Client } = {};
     const socket = await Bun.connect({
       hostname: "127.0.0.1",
       port,
-      socket: { data: (_, data) => client?.receive(data.toString()) },
+      socket: { data: (_, data) => client.current?.receive(data.toString()) },
     });
-    client = new Client(socket);
-    return client;
+    client.current = new Client(socket);
+    return client.current;
   }
 
   async echo(message: string): Promise<string> {

@@ -1,4 +1,7 @@
-// The program that does one contender's jobs, in a process of its own: `bun bench/contenders/index.ts --library effect --job "one task"`.
+// The program that does one contender's job, in a process of its own:
+//
+//     bun bench/contenders/index.ts --library effect --bench switch --job "one task"
+//
 // Each line on its input is a count; it answers with a line of JSON.
 
 import { parseArguments } from "../support/arguments.ts";
@@ -14,9 +17,9 @@ for (let line = await counts.next(); line !== undefined; line = await counts.nex
 process.exit(0);
 
 async function findJob(): Promise<Job> {
-  const { library = "", job = "" } = parseArguments({ library: "text", job: "text" });
-  const { jobs } = (await import(`./${library}.ts`)) as { jobs: Jobs };
+  const { library = "", bench = "", job = "" } = parseArguments({ library: "text", bench: "text", job: "text" });
+  const { jobs } = (await import(`./${library}/${bench}.ts`)) as { jobs: Jobs };
   const found = jobs[job];
   if (found !== undefined) return found;
-  throw new Error(`${library} has no job ${JSON.stringify(job)}; it has ${Object.keys(jobs).join(", ")}`);
+  throw new Error(`${library} has no job ${JSON.stringify(job)} in ${bench}; it has ${Object.keys(jobs).join(", ")}`);
 }

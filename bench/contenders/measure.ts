@@ -15,6 +15,8 @@ export interface Memory {
   readonly heapBytes: number;
   /** The resident set: with it what the allocators have not given back. */
   readonly residentBytes: number;
+  /** How long it took to make one, in nanoseconds. */
+  readonly startNs: number;
 }
 
 /** Settles with what the work took from its call until its promise settled. */
@@ -38,15 +40,18 @@ export function startClock(): () => Cost {
 /** What each of `count` objects takes that exist once `build` has returned or its promise has settled. */
 export async function measureMemory(count: number, build: () => unknown): Promise<Memory> {
   const before = takeStock();
+  const startMs = performance.now();
   await build();
+  const startNs = ((performance.now() - startMs) * NS_PER_MS) / count;
   const after = takeStock();
   return {
+    startNs,
     heapBytes: (after.heapBytes - before.heapBytes) / count,
     residentBytes: (after.residentBytes - before.residentBytes) / count,
   };
 }
 
-function takeStock(): Memory {
+function takeStock(): Omit<Memory, "startNs"> {
   Bun.gc(true);
   return { heapBytes: heapStats().heapSize, residentBytes: process.memoryUsage.rss() };
 }

@@ -1,6 +1,6 @@
-// Compares contenders by what one operation costs, in interleaved rounds: in each round every contender has its turn, in rotating order,
-// so that a slow minute of the machine hits all alike. A figure is the median of the rounds; a ratio is the median of the
-// ratios within each round.
+// Compares contenders by what one operation costs, in interleaved rounds: in each round every contender has its turn,
+// in rotating order, so that a slow minute of the machine hits all alike. A figure is the median of the rounds; a
+// ratio is the median of the ratios within each round.
 
 import type { Cost } from "../contenders/measure.ts";
 import { type Contender, ContenderProcess } from "./contender-process.ts";
@@ -22,12 +22,16 @@ export interface CompareOptions {
   readonly turnMs: number;
 }
 
-/** Measures the contenders, of which the first is this package's own. */
-export async function compare(contenders: readonly Contender[], options: CompareOptions): Promise<Compared[]> {
+/** Measures the contenders of a bench, of which the first is this package's own. */
+export async function compare(
+  bench: string,
+  contenders: readonly Contender[],
+  options: CompareOptions,
+): Promise<Compared[]> {
   await using processes = new AsyncDisposableStack();
   const entrants: Entrant[] = [];
   for (const contender of contenders) {
-    const process = processes.use(new ContenderProcess(contender));
+    const process = processes.use(new ContenderProcess(bench, contender));
     entrants.push({ contender, process, count: await warmUp(process, options.turnMs), rounds: [] });
   }
   for (let round = 0; round < options.rounds; round++) {
@@ -61,6 +65,20 @@ export function oursTo(name: string, compared: readonly Compared[] | undefined):
   return compared?.find(({ contender }) => contender === name)?.oursToThis;
 }
 
+/**
+ * How many times as much CPU time as this package's operation the contender of that name takes; undefined if it was
+ * left out.
+ */
+export function thisToOurs(name: string, compared: readonly Compared[] | undefined): number | undefined {
+  const ratio = oursTo(name, compared);
+  return ratio === undefined ? undefined : 1 / ratio;
+}
+
+/** The CPU time of this package's operation; undefined if it was left out. */
+export function oursCpuNs(compared: readonly Compared[] | undefined): number | undefined {
+  return compared?.[0]?.medians.cpuNs;
+}
+
 /** A list that begins with another of its values in each round. */
 export function rotated<T>(values: readonly T[], by: number): T[] {
   const start = by % values.length;
@@ -77,8 +95,10 @@ interface Entrant {
 /** Runs until the code is compiled, and returns how many operations fill a turn. */
 async function warmUp(process: ContenderProcess, turnMs: number): Promise<number> {
   let count = FIRST_COUNT;
-  for (let run = 0; run < WARM_UP_RUNS; run++) {
+  let spentNs = 0;
+  for (let run = 0; run < WARM_UP_RUNS || spentNs < WARM_UP_MS * NS_PER_MS; run++) {
     const { wallNs } = await process.run<Cost>(count);
+    spentNs += wallNs;
     count = Math.max(FIRST_COUNT, Math.round((count * turnMs * NS_PER_MS) / wallNs));
   }
   return count;
@@ -89,6 +109,7 @@ function perOperation({ wallNs, cpuNs }: Cost, count: number): Cost {
 }
 
 const FIRST_COUNT = 200;
-/** The first few find the count; the code is optimised during the others. */
-const WARM_UP_RUNS = 6;
+/** The first few find the count; the code is optimised during the others, which takes its time. */
+const WARM_UP_RUNS = 10;
+const WARM_UP_MS = 250;
 const NS_PER_MS = 1_000_000;

@@ -8,9 +8,9 @@ import { LineReader } from "./line-reader.ts";
 export interface Contender {
   /** What the tables call it. */
   readonly name: string;
-  /** A file of bench/contenders, without its extension. */
+  /** A folder of bench/contenders. */
   readonly library: "bun-reactor" | "async-await" | "effect" | "effection";
-  /** One of the jobs in it. */
+  /** One of the jobs in the bench's file there. */
   readonly job: string;
 }
 
@@ -18,17 +18,18 @@ export class ContenderProcess implements AsyncDisposable {
   readonly #contender: Contender;
   readonly #process: Subprocess<"pipe", "pipe", "pipe">;
   readonly #answers: LineReader;
+  /** What it says on stderr. Read from the beginning: warnings that nobody reads would fill the pipe and stop it. */
+  readonly #complaint: Promise<string>;
 
-  constructor(contender: Contender) {
+  constructor(bench: string, contender: Contender) {
+    const { library, job } = contender;
     const program = `${import.meta.dirname}/../contenders/index.ts`;
+    const command = [process.execPath, program, "--library", library, "--bench", bench, "--job", job];
     this.#contender = contender;
-    this.#process = Bun.spawn([process.execPath, program, "--library", contender.library, "--job", contender.job], {
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
+    this.#process = Bun.spawn(command, { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
     endWithThisProcess(this.#process);
     this.#answers = new LineReader(this.#process.stdout);
+    this.#complaint = new Response(this.#process.stderr).text();
   }
 
   /**
@@ -40,7 +41,7 @@ export class ContenderProcess implements AsyncDisposable {
     this.#process.stdin.write(`${count}\n`);
     const answer = await this.#answers.next();
     if (answer !== undefined) return JSON.parse(answer) as Measurement;
-    const complaint = (await new Response(this.#process.stderr).text()).trim();
+    const complaint = (await this.#complaint).trim();
     throw new Error(`${this.#contender.name} could not do its job: ${complaint || "it ended without a word"}`);
   }
 

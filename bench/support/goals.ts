@@ -1,4 +1,4 @@
-// Prints goals: each with its figure, its limit and whether it was met.
+// Goals: how they are set, and how they are printed, each with its figure, its limit and whether it was met.
 
 import { isMet, type Goal } from "./results.ts";
 import { formatNumber, printTable } from "./table.ts";
@@ -16,6 +16,16 @@ export function printGoals(goals: readonly Goal[]): void {
     ],
     goals,
   );
+}
+
+/** A figure that must not be above the limit; a ratio unless another unit is given. */
+export function atMost(limit: number, what: string, value: number | undefined, unit = "×"): Goal {
+  return { what, limit, relation: "at most", value, unit };
+}
+
+/** A figure that must not be below the limit; a ratio unless another unit is given. */
+export function atLeast(limit: number, what: string, value: number | undefined, unit = "×"): Goal {
+  return { what, limit, relation: "at least", value, unit };
 }
 
 function amount(value: number, unit: string): string {

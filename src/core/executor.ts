@@ -264,7 +264,9 @@ export class Executor implements Scheduler, DriverClient {
 
   private warnOfHog(ids: readonly number[], tookNs: number): void {
     const names = this.namesOf(ids);
-    const who = names.length === 1 ? names[0]! : `one of ${names.join(", ")}`;
+    const shown = names.slice(0, SHOWN_NAMES).join(", ");
+    const rest = names.length - SHOWN_NAMES;
+    const who = names.length === 1 ? shown : `one of ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
     this.driver.system?.warn(
       `${who} kept the thread for ${Math.round(tookNs / NS_PER_MS)} ms without a suspend point, and all others waited: ` +
         "let it yield* yieldNow() now and then, or do the work in a Worker",
@@ -438,3 +440,6 @@ const DENSE_DEADLINES = 8;
 const TURNS_AHEAD_OF_HOST = 64;
 
 const NS_PER_MS = 1_000_000;
+
+/** How many tasks a warning names: more would not tell more. */
+const SHOWN_NAMES = 3;

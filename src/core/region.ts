@@ -227,6 +227,8 @@ export abstract class Region<T> implements Operation<T>, Iterator<SuspendRequest
 
 /** The first request of a region's body, with which the region enters its task's stack. */
 class EnterRequest extends SuspendRequest {
+  private isArmed = false;
+
   constructor(
     private readonly region: Region<unknown>,
     private readonly first: SuspendRequest,
@@ -234,8 +236,9 @@ class EnterRequest extends SuspendRequest {
     super();
   }
 
+  /** A shield keeps away a cancel, too, that was asked for before the task came to it. */
   override get isSuspendPoint(): boolean {
-    return this.first.isSuspendPoint;
+    return (this.isArmed || !this.region.isShield) && this.first.isSuspendPoint;
   }
 
   describe(): string {
@@ -245,6 +248,7 @@ class EnterRequest extends SuspendRequest {
   arm(suspension: Suspension): Undo | null {
     const { task } = suspension;
     task.refuseUnlessRequest(this.first);
+    this.isArmed = true;
     this.region.enter(task);
     return this.first.arm(suspension);
   }

@@ -319,6 +319,7 @@ export class Task<T> implements Suspension, ScopeOwner {
 
   /** What the part of the task that cleans up at this moment was cancelled for. */
   get unwindingReason(): unknown {
+    if (this.due !== null) return this.due.reason;
     for (let region = this.region; region !== null; region = region.outer) {
       if (region.isOwnUnwinding) return region.reason;
     }

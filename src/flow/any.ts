@@ -54,9 +54,10 @@ class FirstSuccess extends SuspendRequest implements Undo {
     return this;
   }
 
+  /** The youngest first. */
   undo(): void {
     this.suspension = null;
-    for (const { task } of this.attempts) task.cancel(LOST);
+    for (const { task } of this.attempts.toReversed()) task.cancel(LOST);
   }
 
   ended(task: Task<unknown>): void {

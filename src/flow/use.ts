@@ -4,6 +4,7 @@ import { describeValue } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { promise } from "../core/park.ts";
 import { shield } from "../core/shield.ts";
+import { cleanUpAfter } from "./clean-up-after.ts";
 
 /** What `use` can dispose of: in the ways of the language, or by an operation. */
 export type Resource = Disposable | AsyncDisposable | OperationDisposable;
@@ -40,16 +41,7 @@ export function* use<R extends Resource, T>(
     failures.push(error);
     throw error;
   } finally {
-    yield* disposeAfter(failures, dispose);
-  }
-}
-
-function* disposeAfter(failures: readonly unknown[], dispose: () => Operation<void>): Operation<void> {
-  try {
-    yield* shield(dispose);
-  } catch (error) {
-    if (failures.length === 0) throw error;
-    throw new SuppressedError(error, failures[0], "the disposal of a resource failed after its user had");
+    yield* cleanUpAfter(failures, () => shield(dispose));
   }
 }
 

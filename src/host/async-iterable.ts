@@ -1,6 +1,8 @@
 /** Our items for the host's `for await`. */
 
-import { Iteration, type Producer, type ProducerOptions, type Runner, toProduce } from "./producer.ts";
+import { Iteration } from "./iteration.ts";
+import { type Producer, type ProducerOptions, toProduce } from "./producer.ts";
+import type { Runner } from "./runner.ts";
 
 /** The producer as an async iterable whose iterations are started with `run`. */
 export function asyncIterableOf<T>(

@@ -37,10 +37,6 @@ export abstract class HostWait extends SuspendRequest implements Undo {
     this.takenBack(task);
   }
 
-  protected get isOver(): boolean {
-    return this.suspension === null;
-  }
-
   protected succeed(value?: unknown): void {
     this.finish()?.resume(value);
   }

@@ -7,7 +7,9 @@ import { type Operation, RequestOperation } from "../core/operation.ts";
 import { YIELD_REQUEST } from "../core/yield-now.ts";
 import type { Subscription } from "../flow/each.ts";
 import { HostWait } from "./host-wait.ts";
-import { type Emit, Iteration, type Producer, type ProducerOptions, type Runner, toProduce } from "./producer.ts";
+import { Iteration } from "./iteration.ts";
+import { type Emit, type Producer, type ProducerOptions, toProduce } from "./producer.ts";
+import type { Runner } from "./runner.ts";
 import { type ByteSource, CHUNK_BYTES, isByteSource, perform } from "./source-and-sink.ts";
 
 export type { Readable } from "node:stream";

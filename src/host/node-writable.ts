@@ -4,7 +4,7 @@ import { finished, Writable } from "node:stream";
 import { ClosedError, describeValue } from "../core/errors.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { HostWait } from "./host-wait.ts";
-import type { Runner, RunnerOptions } from "./producer.ts";
+import type { Runner, RunnerOptions } from "./runner.ts";
 import { type ChunkSink, isChunkSink, perform } from "./source-and-sink.ts";
 
 export type { Writable } from "node:stream";

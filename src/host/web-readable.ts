@@ -9,7 +9,9 @@ import type { Operation } from "../core/operation.ts";
 import type { Giver } from "../core/request.ts";
 import type { Subscription } from "../flow/each.ts";
 import { settled } from "./host-wait.ts";
-import { type Emit, Iteration, type Producer, type ProducerOptions, type Runner, toProduce } from "./producer.ts";
+import { Iteration } from "./iteration.ts";
+import { type Emit, type Producer, type ProducerOptions, toProduce } from "./producer.ts";
+import type { Runner } from "./runner.ts";
 import { type ByteSource, CHUNK_BYTES, isByteSource, perform } from "./source-and-sink.ts";
 
 /** What the producer emits, or the source's bytes, as a stream whose task is started with `run`. */

@@ -4,7 +4,7 @@ import type { UnderlyingSink, WritableStreamDefaultController } from "node:strea
 import { ClosedError, describeValue } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { settled } from "./host-wait.ts";
-import type { Runner, RunnerOptions } from "./producer.ts";
+import type { Runner, RunnerOptions } from "./runner.ts";
 import { type ChunkSink, isChunkSink, perform } from "./source-and-sink.ts";
 
 /** The sink as a stream, whose chunks are written in tasks that are started with `run`. */

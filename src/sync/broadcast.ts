@@ -9,7 +9,7 @@ import { assertInteger, ClosedError, describeValue, invariant } from "../core/er
 import type { Operation } from "../core/operation.ts";
 import type { SuspendRequest, Suspension, Undo } from "../core/request.ts";
 import { Channel, type ChannelOptions, type ChannelSubscription, NOTHING } from "./channel.ts";
-import { Waiter, WaiterList, WaitOperation } from "./waiters.ts";
+import { WaiterList, WaitOperation } from "./waiters.ts";
 
 export interface SubscribeOptions {
   /** How many items the subscription holds that were not received yet; by default 16. Infinity for no limit. */
@@ -38,7 +38,7 @@ export type Overflow = "wait" | "dropOldest" | "fail";
 export class Broadcast<T> implements Disposable {
   private readonly label: string;
   private readonly inboxes = new Set<Inbox<T>>();
-  private readonly senders = new WaiterList<SendRequest<T>>();
+  private readonly senders = new WaiterList<SendOperation<T>>();
   /** How many inboxes are full and make senders wait. */
   private fullInboxes = 0;
   private closing: { readonly reason: unknown } | null = null;
@@ -138,12 +138,12 @@ export class Broadcast<T> implements Disposable {
   }
 
   /** For requests. */
-  awaitRoom(sender: SendRequest<T>): void {
+  awaitRoom(sender: SendOperation<T>): void {
     this.senders.push(sender);
   }
 
   /** For requests. */
-  awaitRoomNoMore(sender: SendRequest<T>): void {
+  awaitRoomNoMore(sender: SendOperation<T>): void {
     this.senders.remove(sender);
   }
 
@@ -311,10 +311,11 @@ class Inbox<T> extends Channel<T> {
   }
 }
 
+/** Waits until all subscribers have room. Resumes with nothing. */
 class SendOperation<T> extends WaitOperation<void> {
   constructor(
     private readonly broadcast: Broadcast<T>,
-    private readonly item: T,
+    readonly item: T,
   ) {
     super();
   }
@@ -325,22 +326,6 @@ class SendOperation<T> extends WaitOperation<void> {
 
   protected attempt(): IteratorResult<SuspendRequest, void> | null {
     return this.broadcast.trySend(this.item) ? SENT : null;
-  }
-
-  protected request(): SuspendRequest {
-    return new SendRequest(this.broadcast, this.item);
-  }
-}
-
-const SENT: IteratorResult<SuspendRequest, void> = { done: true, value: undefined };
-
-/** Waits until all subscribers have room. Resumes with nothing. */
-class SendRequest<T> extends Waiter {
-  constructor(
-    private readonly broadcast: Broadcast<T>,
-    readonly item: T,
-  ) {
-    super();
   }
 
   describe(): string {
@@ -374,6 +359,8 @@ class SendRequest<T> extends Waiter {
     this.suspension!.fail(this.broadcast.closedError());
   }
 }
+
+const SENT: IteratorResult<SuspendRequest, void> = { done: true, value: undefined };
 
 /** Enough for a burst, and few enough for a subscriber that has stalled to be noticed. */
 const DEFAULT_CAPACITY = 16;

@@ -43,7 +43,7 @@ export class Channel<T> implements Disposable {
   private readonly items = new Ring<T>();
   private readonly returned = new ReturnedItems<T>();
   private readonly receivers = new WaiterList<Receiver<T>>();
-  private readonly senders = new WaiterList<SendRequest<T>>();
+  private readonly senders = new WaiterList<SendOperation<T>>();
   private nextPlace = 0;
   private closing: Closing | null = null;
 
@@ -218,12 +218,12 @@ export class Channel<T> implements Disposable {
   }
 
   /** For requests. */
-  awaitRoom(sender: SendRequest<T>): void {
+  awaitRoom(sender: SendOperation<T>): void {
     this.senders.push(sender);
   }
 
   /** For requests. */
-  awaitRoomNoMore(sender: SendRequest<T>): void {
+  awaitRoomNoMore(sender: SendOperation<T>): void {
     this.senders.remove(sender);
   }
 
@@ -270,19 +270,15 @@ export interface Closing {
 /** No item, where any value may be one. */
 export const NOTHING = Symbol("nothing");
 
-/** Whoever waits at one of the two ends. */
-abstract class ChannelWaiter extends Waiter {
-  get waitingTask(): Task<unknown> {
-    return this.suspension!.task;
-  }
-}
-
+/** Waits until the item is sent. Resumes with nothing. */
 class SendOperation<T> extends WaitOperation<void> {
-  constructor(
-    private readonly channel: Channel<T>,
-    private readonly item: T,
-  ) {
+  declare private readonly channel: Channel<T>;
+  declare readonly item: T;
+
+  constructor(channel: Channel<T>, item: T) {
     super();
+    this.channel = channel;
+    this.item = item;
   }
 
   protected get callName(): string {
@@ -294,20 +290,8 @@ class SendOperation<T> extends WaitOperation<void> {
     return this.channel.offer(this.item, null) ? SENT : null;
   }
 
-  protected request(): SuspendRequest {
-    return new SendRequest(this.channel, this.item);
-  }
-}
-
-const SENT: IteratorResult<SuspendRequest, void> = { done: true, value: undefined };
-
-/** Waits until the item is sent. Resumes with nothing. */
-class SendRequest<T> extends ChannelWaiter {
-  constructor(
-    private readonly channel: Channel<T>,
-    readonly item: T,
-  ) {
-    super();
+  get waitingTask(): Task<unknown> {
+    return this.suspension!.task;
   }
 
   describe(): string {
@@ -347,59 +331,16 @@ class SendRequest<T> extends ChannelWaiter {
   }
 }
 
-class ReceiveOperation<T> extends WaitOperation<T> {
-  constructor(private readonly channel: Channel<T>) {
-    super();
-  }
-
-  protected get callName(): string {
-    return "Channel.receive";
-  }
-
-  protected attempt(): IteratorResult<SuspendRequest, T> | null {
-    const item = this.channel.take();
-    if (item !== NOTHING) return { done: true, value: item };
-    this.channel.refuseClosed("receive");
-    return null;
-  }
-
-  protected request(): SuspendRequest {
-    return new ReceiveRequest(this.channel);
-  }
-}
-
-/** Like `receive`, but the end of the channel is a value. */
-class NextOperation<T> extends WaitOperation<IteratorResult<T, void>> {
-  constructor(private readonly channel: Channel<T>) {
-    super();
-  }
-
-  protected get callName(): string {
-    return "next";
-  }
-
-  protected attempt(): IteratorResult<SuspendRequest, IteratorResult<T, void>> | null {
-    const { channel } = this;
-    const item = channel.take();
-    if (item !== NOTHING) return { done: true, value: { done: false, value: item } };
-    if (channel.failure !== null) throw channel.failure;
-    return channel.isClosed ? { done: true, value: ENDED } : null;
-  }
-
-  protected request(): SuspendRequest {
-    return new NextRequest(this.channel);
-  }
-}
-
-const ENDED: IteratorResult<never, void> = { done: true, value: undefined };
-
 /** Waits for an item. */
-abstract class Receiver<T> extends ChannelWaiter {
+abstract class Receiver<T, R = unknown> extends WaitOperation<R> {
+  declare protected readonly channel: Channel<T>;
   /** That of the item that was given. */
-  protected place = 0;
+  declare protected place: number;
 
-  constructor(protected readonly channel: Channel<T>) {
+  constructor(channel: Channel<T>) {
     super();
+    this.channel = channel;
+    this.place = 0;
   }
 
   /** Resumes with the item. */
@@ -407,6 +348,10 @@ abstract class Receiver<T> extends ChannelWaiter {
 
   /** The channel is closed, and nothing is left in it. */
   abstract end(): void;
+
+  get waitingTask(): Task<unknown> {
+    return this.suspension!.task;
+  }
 
   describe(): string {
     return this.channel.describeWait("an item of");
@@ -434,7 +379,22 @@ abstract class Receiver<T> extends ChannelWaiter {
   }
 }
 
-class ReceiveRequest<T> extends Receiver<T> implements Giver<T> {
+class ReceiveOperation<T> extends Receiver<T, T> implements Giver<T> {
+  constructor(channel: Channel<T>) {
+    super(channel);
+  }
+
+  protected get callName(): string {
+    return "Channel.receive";
+  }
+
+  protected attempt(): IteratorResult<SuspendRequest, T> | null {
+    const item = this.channel.take();
+    if (item !== NOTHING) return { done: true, value: item };
+    this.channel.refuseClosed("receive");
+    return null;
+  }
+
   protected handOver(item: T): void {
     this.suspension!.handOver(item, this);
   }
@@ -448,7 +408,20 @@ class ReceiveRequest<T> extends Receiver<T> implements Giver<T> {
   }
 }
 
-class NextRequest<T> extends Receiver<T> implements Giver<IteratorYieldResult<T>> {
+/** Like `receive`, but the end of the channel is a value. */
+class NextOperation<T> extends Receiver<T, IteratorResult<T, void>> implements Giver<IteratorYieldResult<T>> {
+  protected get callName(): string {
+    return "next";
+  }
+
+  protected attempt(): IteratorResult<SuspendRequest, IteratorResult<T, void>> | null {
+    const { channel } = this;
+    const item = channel.take();
+    if (item !== NOTHING) return { done: true, value: { done: false, value: item } };
+    if (channel.failure !== null) throw channel.failure;
+    return channel.isClosed ? { done: true, value: ENDED } : null;
+  }
+
   protected handOver(item: T): void {
     this.suspension!.handOver({ done: false, value: item }, this);
   }
@@ -464,8 +437,14 @@ class NextRequest<T> extends Receiver<T> implements Giver<IteratorYieldResult<T>
   }
 }
 
+const SENT: IteratorResult<SuspendRequest, void> = { done: true, value: undefined };
+const ENDED: IteratorResult<never, void> = { done: true, value: undefined };
+
 /** The first that is not another wait of the same task: its `select` must not send to itself. */
-function firstOfOthers<W extends ChannelWaiter>(line: WaiterList<W>, task: Task<unknown> | null): W | null {
+function firstOfOthers<W extends Waiter & { readonly waitingTask: Task<unknown> }>(
+  line: WaiterList<W>,
+  task: Task<unknown> | null,
+): W | null {
   let waiter = line.first;
   while (waiter !== null && waiter.waitingTask === task) waiter = waiter.behind;
   return waiter;

@@ -8,7 +8,7 @@
 import { assertInteger } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Giver, Suspension, Undo } from "../core/request.ts";
-import { type LockOptions, LockRequest, Mutex, type MutexGuard } from "./mutex.ts";
+import { type LockOptions, LockOperation, Mutex, type MutexGuard } from "./mutex.ts";
 import { WaiterList } from "./waiters.ts";
 
 /**
@@ -50,7 +50,7 @@ export class Condition {
       yield request;
     } finally {
       const guard = request.guardToLockAgain();
-      if (guard !== null) yield new LockRequest(this.mutex, guard);
+      if (guard !== null) yield new LockOperation(this.mutex, guard);
     }
   }
 
@@ -96,7 +96,7 @@ export class Condition {
 }
 
 /** Waits first to be notified, and then for the lock. */
-class ConditionRequest extends LockRequest implements Giver<undefined> {
+class ConditionRequest extends LockOperation implements Giver<undefined> {
   /** What the task held the lock with; null before it waits. */
   private ownGuard: MutexGuard | null = null;
   private isNotified = false;

@@ -3,7 +3,7 @@
 import type { Operation } from "../core/operation.ts";
 import type { SuspendRequest, Suspension, Undo } from "../core/request.ts";
 import type { LockOptions } from "./mutex.ts";
-import { Waiter, WaiterList, WaitOperation } from "./waiters.ts";
+import { WaiterList, WaitOperation } from "./waiters.ts";
 
 /**
  * trio's `Event` (which JavaScript has another use for the name of). Once it is set it stays so: who waits from then on
@@ -15,7 +15,7 @@ import { Waiter, WaiterList, WaitOperation } from "./waiters.ts";
  */
 export class Latch {
   /** For requests: who waits. */
-  readonly line = new WaiterList<LatchRequest>();
+  readonly line = new WaiterList<LatchOperation>();
   /** For requests: words for what is waited for. */
   readonly label: string;
   private isSetNow = false;
@@ -47,6 +47,7 @@ export class Latch {
 
 const OPEN: IteratorResult<SuspendRequest, void> = { done: true, value: undefined };
 
+/** Waits for the latch to be set. Resumes with nothing. */
 class LatchOperation extends WaitOperation<void> {
   constructor(private readonly latch: Latch) {
     super();
@@ -58,17 +59,6 @@ class LatchOperation extends WaitOperation<void> {
 
   protected attempt(): IteratorResult<SuspendRequest, void> | null {
     return this.latch.isSet ? OPEN : null;
-  }
-
-  protected request(): SuspendRequest {
-    return new LatchRequest(this.latch);
-  }
-}
-
-/** Waits for the latch to be set. Resumes with nothing. */
-class LatchRequest extends Waiter {
-  constructor(private readonly latch: Latch) {
-    super();
   }
 
   describe(): string {

@@ -12,7 +12,7 @@ import type { Giver, SuspendRequest, Suspension, Undo } from "../core/request.ts
 import { runningTask } from "../core/running-task.ts";
 import type { Task } from "../core/task.ts";
 import { startBody } from "./body.ts";
-import { Waiter, WaiterList, WaitOperation } from "./waiters.ts";
+import { WaiterList, WaitOperation } from "./waiters.ts";
 
 /** The right to unlock, and what `using` unlocks with at the end of the block. */
 export interface Guard extends Disposable {
@@ -39,7 +39,7 @@ export interface LockOptions {
  */
 export class Mutex implements Giver<MutexGuard> {
   /** For requests: who waits for the lock. */
-  readonly line = new WaiterList<LockRequest>();
+  readonly line = new WaiterList<LockOperation>();
   private readonly label: string;
   private holder: MutexGuard | null = null;
 
@@ -162,9 +162,16 @@ export class MutexGuard implements Guard {
   }
 }
 
-class LockOperation extends WaitOperation<Guard> {
-  constructor(private readonly mutex: Mutex) {
+/** Waits for the lock. Resumes with the guard. */
+export class LockOperation extends WaitOperation<Guard> {
+  declare protected readonly mutex: Mutex;
+  /** The guard to lock with: that of a task that had the lock before. */
+  declare private readonly guard: MutexGuard | null;
+
+  constructor(mutex: Mutex, guard: MutexGuard | null = null) {
     super();
+    this.mutex = mutex;
+    this.guard = guard;
   }
 
   protected get callName(): string {
@@ -174,21 +181,6 @@ class LockOperation extends WaitOperation<Guard> {
   protected attempt(): IteratorResult<SuspendRequest, Guard> | null {
     const guard = this.mutex.tryLock();
     return guard === null ? null : { done: true, value: guard };
-  }
-
-  protected request(): SuspendRequest {
-    return new LockRequest(this.mutex);
-  }
-}
-
-/** Waits for the lock. Resumes with the guard. */
-export class LockRequest extends Waiter {
-  constructor(
-    protected readonly mutex: Mutex,
-    /** The guard to lock with: that of a task that had the lock before. */
-    private readonly guard: MutexGuard | null = null,
-  ) {
-    super();
   }
 
   describe(): string {

@@ -6,7 +6,7 @@ import type { Giver, SuspendRequest, Suspension, Undo } from "../core/request.ts
 import { runningTask } from "../core/running-task.ts";
 import type { Task } from "../core/task.ts";
 import type { Guard, LockOptions } from "./mutex.ts";
-import { Waiter, WaiterList, WaitOperation } from "./waiters.ts";
+import { WaiterList, WaitOperation } from "./waiters.ts";
 
 /**
  *     using guard = yield* lock.read();
@@ -19,7 +19,7 @@ import { Waiter, WaiterList, WaitOperation } from "./waiters.ts";
  * once more does if a writer came in between.
  */
 export class RwLock {
-  private readonly line = new WaiterList<EntryRequest>();
+  private readonly line = new WaiterList<EntryOperation>();
   private readonly label: string;
   private readerCount = 0;
   private writer: EntryGuard | null = null;
@@ -99,14 +99,14 @@ export class RwLock {
   }
 
   /** For requests: goes to the end of the line; false if it may come in at once. */
-  enter(request: EntryRequest): boolean {
+  enter(request: EntryOperation): boolean {
     if (this.line.isEmpty && this.admits(request.entry)) return false;
     this.line.push(request);
     return true;
   }
 
   /** For requests: those behind may now come in. */
-  leave(request: EntryRequest): void {
+  leave(request: EntryOperation): void {
     this.line.remove(request);
     this.serve();
   }
@@ -170,10 +170,11 @@ class EntryGuard implements Guard {
   }
 }
 
-class EntryOperation extends WaitOperation<Guard> {
+/** Waits to come in. Resumes with the guard. */
+class EntryOperation extends WaitOperation<Guard> implements Giver<EntryGuard> {
   constructor(
     private readonly lock: RwLock,
-    private readonly entry: Entry,
+    readonly entry: Entry,
   ) {
     super();
   }
@@ -185,20 +186,6 @@ class EntryOperation extends WaitOperation<Guard> {
   protected attempt(): IteratorResult<SuspendRequest, Guard> | null {
     const guard = this.lock.tryEnter(this.entry);
     return guard === null ? null : { done: true, value: guard };
-  }
-
-  protected request(): SuspendRequest {
-    return new EntryRequest(this.lock, this.entry);
-  }
-}
-
-/** Waits to come in. Resumes with the guard. */
-class EntryRequest extends Waiter implements Giver<EntryGuard> {
-  constructor(
-    private readonly lock: RwLock,
-    readonly entry: Entry,
-  ) {
-    super();
   }
 
   describe(): string {

@@ -5,7 +5,7 @@ import type { Operation, TaskBody } from "../core/operation.ts";
 import type { Giver, SuspendRequest, Suspension, Undo } from "../core/request.ts";
 import { startBody } from "./body.ts";
 import type { LockOptions } from "./mutex.ts";
-import { Waiter, WaiterList, WaitOperation } from "./waiters.ts";
+import { WaiterList, WaitOperation } from "./waiters.ts";
 
 /**
  *     const connections = new Semaphore(10);
@@ -16,7 +16,7 @@ import { Waiter, WaiterList, WaitOperation } from "./waiters.ts";
  * are back. It begins with all permits, and as in trio's with a `max_value` there can never be more.
  */
 export class Semaphore {
-  private readonly line = new WaiterList<AcquireRequest>();
+  private readonly line = new WaiterList<AcquireOperation>();
   private readonly label: string;
   private free: number;
 
@@ -99,12 +99,12 @@ export class Semaphore {
   }
 
   /** For requests: goes to the end of the line. */
-  enter(request: AcquireRequest): void {
+  enter(request: AcquireOperation): void {
     this.line.push(request);
   }
 
   /** For requests: those behind may now have what this one could not. */
-  leave(request: AcquireRequest): void {
+  leave(request: AcquireOperation): void {
     this.line.remove(request);
     this.serve();
   }
@@ -130,10 +130,11 @@ export class Semaphore {
 
 const TAKEN: IteratorResult<SuspendRequest, void> = { done: true, value: undefined };
 
-class AcquireOperation extends WaitOperation<void> {
+/** Waits for permits. Resumes with nothing. */
+class AcquireOperation extends WaitOperation<void> implements Giver<undefined> {
   constructor(
     private readonly semaphore: Semaphore,
-    private readonly count: number,
+    readonly count: number,
   ) {
     super();
   }
@@ -144,20 +145,6 @@ class AcquireOperation extends WaitOperation<void> {
 
   protected attempt(): IteratorResult<SuspendRequest, void> | null {
     return this.semaphore.take(this.count) ? TAKEN : null;
-  }
-
-  protected request(): SuspendRequest {
-    return new AcquireRequest(this.semaphore, this.count);
-  }
-}
-
-/** Waits for permits. Resumes with nothing. */
-class AcquireRequest extends Waiter implements Giver<undefined> {
-  constructor(
-    private readonly semaphore: Semaphore,
-    readonly count: number,
-  ) {
-    super();
   }
 
   describe(): string {

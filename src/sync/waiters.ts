@@ -10,13 +10,21 @@ import type { Operation, SingleRequest } from "../core/operation.ts";
 import { SuspendRequest, type Suspension, type Undo } from "../core/request.ts";
 import { YIELD_REQUEST } from "../core/yield-now.ts";
 
-/** A request that waits in a line, in one at a time. It is its own link, so that to wait allocates nothing more. */
+/** A request that waits in a line, in one at a time. It is its own link. */
 export abstract class Waiter extends SuspendRequest implements Undo {
   /** Link the line; owned by it. */
-  ahead: this | null = null;
-  behind: this | null = null;
+  declare ahead: this | null;
+  declare behind: this | null;
   /** Who waits. */
-  protected suspension: Suspension | null = null;
+  declare protected suspension: Suspension | null;
+
+  /** Written out, and the fields only declared: the engine takes longer for what it adds by itself. */
+  constructor() {
+    super();
+    this.ahead = null;
+    this.behind = null;
+    this.suspension = null;
+  }
 
   /** Leaves the line. */
   abstract undo(): void;
@@ -71,20 +79,25 @@ export class WaiterList<W extends Waiter> {
 }
 
 /**
- * The leaf operation of all that may have to wait: it first tries, and yields a request only if that is in vain. One
- * that succeeds at once is no suspend point, but spends budget.
+ * The leaf operation of all that may have to wait: it first tries, and yields a request only if that is in vain: itself,
+ * so that to wait allocates nothing more. One that succeeds at once is no suspend point, but spends budget.
  */
-export abstract class WaitOperation<T> implements Operation<T>, Iterator<SuspendRequest, T, unknown>, SingleRequest {
-  private progress: Progress = Progress.UNUSED;
+export abstract class WaitOperation<T>
+  extends Waiter
+  implements Operation<T>, Iterator<SuspendRequest, T, unknown>, SingleRequest
+{
+  declare private progress: Progress;
+
+  constructor() {
+    super();
+    this.progress = Progress.UNUSED;
+  }
 
   /** What errors call the operation, such as `Mutex.lock`. */
   protected abstract get callName(): string;
 
   /** Completes the operation, without waiting; null if it has to wait. */
   protected abstract attempt(): IteratorResult<SuspendRequest, T> | null;
-
-  /** The request that waits, or completes at once if that has become possible. */
-  protected abstract request(): SuspendRequest;
 
   [Symbol.iterator](): Iterator<SuspendRequest, T, unknown> {
     this.use(Progress.ITERATED);
@@ -94,7 +107,7 @@ export abstract class WaitOperation<T> implements Operation<T>, Iterator<Suspend
   /** The request itself, to combine with others. The operation counts as used. */
   takeRequest(): SuspendRequest {
     this.use(Progress.WAITING);
-    return this.request();
+    return this;
   }
 
   next(answer: unknown): IteratorResult<SuspendRequest, T> {
@@ -103,7 +116,7 @@ export abstract class WaitOperation<T> implements Operation<T>, Iterator<Suspend
     const result = this.attempt();
     if (result !== null) return result;
     this.progress = Progress.WAITING;
-    return { done: false, value: this.request() };
+    return { done: false, value: this };
   }
 
   throw(error: unknown): never {

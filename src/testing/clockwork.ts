@@ -1,16 +1,17 @@
 /**
  * Decides what comes next in a virtual world when all its tasks are blocked, and nobody waits to be told so.
  *
- * Facts. The clock may jump to the next deadline when nothing can happen before it. Tasks that are blocked on one another
- * change nothing in that, but what a task waits for from the host (a promise, a callback) takes real time: a clock
- * that jumps meanwhile times out what is well under way, on some machines and on others not. Whether the host, or the
- * test itself, will ever resume a task, nobody can know.
+ * Facts. The clock may jump to the next deadline when nothing can happen before it. Tasks that are blocked on one
+ * another change nothing in that, but what a task waits for from the host (a promise, a callback) takes real time: a
+ * clock that jumps meanwhile times out what is well under way, on some machines and on others not. Whether the host,
+ * or the test itself, will ever resume a task, nobody can know.
  *
  * Decision. In this order:
  *
  * 1. A deadline is armed, and no task waits for the host: the clock jumps.
- * 2. Somebody outside may still resume a task: one waits for the host or for a descriptor, or the test drives the world
- *    with `settled()` or `advance()`. The world has patience, in real time, and then ends its runs with a `StalledError`.
+ * 2. Somebody outside may still resume a task: one waits for the host or for a descriptor, or the test drives the
+ *    world with `settled()` or `advance()`. The world has patience, in real time, and then ends its runs with a
+ *    `StalledError`.
  * 3. Nobody can: that is a deadlock, and the runs end with a `DeadlockError` at once.
  */
 
@@ -23,13 +24,13 @@ import type { VirtualRun } from "./virtual-run.ts";
 
 export interface ClockOptions {
   /**
-   * Whether the clock jumps to the next deadline when all tasks are blocked, as it does by default. If not, it moves by
-   * `advance` alone.
+   * Whether the clock jumps to the next deadline when all tasks are blocked, as it does by default. If not, it moves
+   * by `advance` alone.
    */
   readonly jumps?: boolean | undefined;
   /**
-   * Whether the clock stands still while a task waits for the host (`promise`, `park` and what is made of them), as it
-   * does by default. False where what such a task waits for comes from another task of the world, or never.
+   * Whether the clock stands still while a task waits for the host (`promise`, `park` and what is made of them), as
+   * it does by default. False where what such a task waits for comes from another task of the world, or never.
    */
   readonly waitsForHost?: boolean | undefined;
   /**
@@ -37,7 +38,7 @@ export interface ClockOptions {
    * happens; 2,000 by default. Infinity waits for ever.
    */
   readonly patienceMs?: number | undefined;
-  /** How often the clock may jump in a run, so that what repeats for ever comes to an end; 500,000 by default. */
+  /** How often the clock may jump in a run, so that what repeats for ever comes to an end; 200,000 by default. */
   readonly mostJumps?: number | undefined;
 }
 
@@ -74,7 +75,6 @@ export class Clockwork {
 
   end(run: VirtualRun): void {
     this.runs.delete(run);
-    if (this.runs.size === 0) clearTimeout(this.patience);
   }
 
   private goOn(): void {
@@ -131,14 +131,16 @@ export class Clockwork {
   }
 
   private describeRunaway(): string {
+    const nowMs = this.driver.nowNs / NS_PER_MS;
     return (
-      `the clock has jumped ${this.mostJumps} times (mostJumps), to ${this.driver.nowNs / NS_PER_MS} ms, and the run goes ` +
-      `on: does something repeat for ever?\n${this.listTasks()}`
+      `the clock has jumped ${this.mostJumps} times (mostJumps), to ${nowMs} ms, and the run goes on: ` +
+      `does something repeat for ever?\n${this.listTasks()}`
     );
   }
 
   private describeStall(): string {
-    return `nothing has happened for ${this.patienceMs} ms of real time (patienceMs): ${this.whatIsMissing}\n${this.listTasks()}`;
+    const beginning = `nothing has happened for ${this.patienceMs} ms of real time (patienceMs)`;
+    return `${beginning}: ${this.whatIsMissing}\n${this.listTasks()}`;
   }
 
   private get whatIsMissing(): string {
@@ -171,8 +173,8 @@ function* waitsOf(tasks: readonly TaskSnapshot[]): Generator<TaskWait, void, unk
 /** Longer than what a test asks of its host takes, and shorter than the five seconds that `bun test` gives a test. */
 const DEFAULT_PATIENCE_MS = 2_000;
 
-/** Far more than a test needs; they take a second or two. */
-const DEFAULT_MOST_JUMPS = 500_000;
+/** Two days with a jump a second: far more than most tests need, and they take a second. */
+const DEFAULT_MOST_JUMPS = 200_000;
 
 /** Turns of the host in which nothing happened; more than one, because promises of the test itself take some. */
 const MOST_QUIET_TURNS = 10;

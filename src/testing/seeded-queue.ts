@@ -1,9 +1,9 @@
 /**
  * A ready queue in an order that a seed decides: the same seed, the same order.
  *
- * Facts. The order in which tasks that are ready run is nobody's promise but for two things: a task that yields its turn
- * (`yieldNow`, a budget that is used up) runs after all that were ready at that moment, and nobody waits for ever. What
- * runs in one order in production may run in another one tomorrow, after a change of something else.
+ * Facts. The order in which tasks that are ready run is nobody's promise but for two things: a task that yields its
+ * turn (`yieldNow`, a budget that is used up) runs after all that were ready at that moment, and nobody waits for
+ * ever. What runs in one order in production may run in another one tomorrow, after a change of something else.
  *
  * Decision. A task that becomes ready is put at a random place of the queue, so that it may overtake, or be overtaken
  * by, any other; a task that yields goes to the end. The first of the queue is resumed, as always. Deadlines, and who

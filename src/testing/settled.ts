@@ -18,19 +18,21 @@ export function settled(): Operation<void> {
 class SettledRequest extends SuspendRequest implements Undo, SettledListener {
   readonly isTask = true;
   private suspension: Suspension | null = null;
+  private driver: VirtualDriver | null = null;
 
   describe(): string {
     return "all other tasks to be blocked";
   }
 
   arm(suspension: Suspension): Undo {
-    driverOf(suspension).addSettledListener(this);
     this.suspension = suspension;
+    this.driver = driverOf(suspension);
+    this.driver.addSettledListener(this);
     return this;
   }
 
   undo(): void {
-    driverOf(this.suspension!).removeSettledListener(this);
+    this.driver!.removeSettledListener(this);
   }
 
   settled(): void {

@@ -16,8 +16,8 @@ export interface UnderSeedsOptions extends Omit<VirtualWorldOptions, "seed"> {
  *
  *     seed 1234567 fails: SEED=1234567 bun test test/pool.test.ts
  *
- * If `SEED` is set in the environment, the body runs once, under that seed. What the seed decides is the order of tasks
- * that are ready at the same time, and `world.random`; deadlines keep their order.
+ * If `SEED` is set in the environment, the body runs once, under that seed. What the seed decides is the order of
+ * tasks that are ready at the same time, and `world.random`; deadlines keep their order.
  * @throws RangeError if `count`, `firstSeed` or `SEED` is out of its range; what the body throws
  */
 export async function underSeeds(

@@ -1,15 +1,16 @@
 /**
  * A driver without a kernel and without a thread.
  *
- * Its clock stands still while tasks run, and jumps to the next deadline when all of them are blocked: beside the host
- * once the host's event loop has had a turn, so that promises go first; in a blocked thread at once. A test declares
- * descriptors ready with `declareReady`, and sees in `counts` what the executor asked for.
+ * Its clock stands still while tasks run, and jumps to the next deadline when all of them are blocked: beside the
+ * host once the host's event loop has had a turn, so that promises go first; in a blocked thread at once. A test
+ * declares descriptors ready with `declareReady`, and sees in `counts` what the executor asked for.
  */
 
 import type { Driver, DriverClient } from "../core/driver.ts";
 import { ENDS_READ, ENDS_WRITE, Interest, type Readiness } from "../core/interest.ts";
 import { Delivery, type Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
+import { afterHostTurn } from "./host-turn.ts";
 
 export interface VirtualDriverOptions {
   /** What the tasks' calls to the world go to; without one, an operation on the network says that it is missing. */
@@ -99,7 +100,7 @@ export class VirtualDriver implements Driver {
   lookSoon(): void {
     if (this.willLook) return;
     this.willLook = true;
-    setImmediate(this.look);
+    afterHostTurn(this.look);
   }
 
   /** Ends every wait with an error, as a reactor does whose event queue has failed. */
@@ -172,7 +173,7 @@ export class VirtualDriver implements Driver {
       this.scheduledCalls--;
       this.callClient();
     };
-    if (afterHost) setImmediate(call);
+    if (afterHost) afterHostTurn(call);
     else queueMicrotask(call);
   }
 

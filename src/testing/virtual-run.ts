@@ -1,4 +1,4 @@
-/** One run of a virtual world, which can be given up on: its tasks are cancelled then, and the reason comes out of it. */
+/** One run of a virtual world. It can be given up on: its tasks are cancelled then, and the reason comes out. */
 
 export class VirtualRun {
   private readonly controller = new AbortController();
@@ -12,9 +12,9 @@ export class VirtualRun {
     return signal === undefined ? own : AbortSignal.any([own, signal]);
   }
 
-  /** Cancels the tasks; the error comes out when they have cleaned up, or, the second time, at once. */
+  /** Cancels the tasks; the error comes out when they have cleaned up, or, if they never do, the second time. */
   giveUp(error: Error): void {
-    if (this.verdict !== null) return this.rejectNow(this.withVerdict(error));
+    if (this.verdict !== null) return this.rejectNow(this.verdict);
     this.verdict = error;
     this.controller.abort(error);
   }

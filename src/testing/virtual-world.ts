@@ -16,8 +16,8 @@ import { VirtualRun } from "./virtual-run.ts";
 
 export interface VirtualWorldOptions extends ClockOptions {
   /**
-   * Decides in which order tasks run that are ready at the same time, and the numbers of `world.random`: an integer from
-   * 0 to 4,294,967,295. Without a seed tasks run first come, first served, as they do outside tests.
+   * Decides in which order tasks run that are ready at the same time, and the numbers of `world.random`: an integer
+   * from 0 to 4,294,967,295. Without a seed tasks run first come, first served, as they do outside tests.
    */
   readonly seed?: number | undefined;
   /** Makes the world's driver; by default one without a system. */
@@ -61,7 +61,8 @@ export class VirtualWorld {
    * - with a `DeadlockError` if all tasks are blocked, no deadline is armed and nobody outside could resume one. Code
    *   outside tasks that resumes one by hand says so by awaiting `settled()` before;
    * - with a `StalledError` if somebody outside could resume one (a task waits for the host or for a descriptor, or
-   *   the test awaits `settled()`) but nothing has happened for `patienceMs`, or if the clock has jumped `mostJumps` times.
+   *   the test awaits `settled()`) but nothing has happened for `patienceMs`, or if the clock has jumped `mostJumps`
+   *   times.
    *
    * Both list every task with what it waits for.
    */
@@ -86,8 +87,8 @@ export class VirtualWorld {
 
   /**
    * Moves a clock that does not jump by itself (`jumps: false`) on by `durationMs` milliseconds, from deadline to
-   * deadline, each when all tasks are blocked again. Fulfils when the clock has arrived and all tasks are blocked. For
-   * code outside tasks.
+   * deadline, each when all tasks are blocked again. Fulfils when the clock has arrived and all tasks are blocked.
+   * For code outside tasks.
    * @throws RangeError if the duration is negative, infinite or no number; TypeError if the clock jumps by itself
    */
   advance(durationMs: number): Promise<void> {

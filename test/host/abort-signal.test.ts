@@ -14,6 +14,7 @@ import { yieldNow } from "../../src/core/yield-now.ts";
 import { abortSignal, withSignal } from "../../src/host/abort-signal.ts";
 import { hostTurn } from "../../src/testing/host-turn.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
+import { Channel } from "../../src/sync/channel.ts";
 import { rejectionOf, throwError } from "../support/failure.ts";
 import { listenersOf, runVirtually } from "./virtually.ts";
 
@@ -155,6 +156,21 @@ describe("withSignal", () => {
       return yield* withSignal(controller.signal, promise(done.promise));
     });
     expect(value).toBe("done");
+    expect(listenersOf(controller.signal)).toBe(0);
+  });
+
+  test("lets an item count that was handed over before the signal was aborted", async () => {
+    const controller = new AbortController();
+    const channel = new Channel<string>(0);
+    const value = await runVirtually(function* main() {
+      yield* spawn(function* aborter() {
+        yield* sleep(1);
+        channel.trySend("handed over");
+        controller.abort();
+      });
+      return yield* withSignal(controller.signal, channel.receive());
+    });
+    expect(value).toBe("handed over");
     expect(listenersOf(controller.signal)).toBe(0);
   });
 

@@ -7,9 +7,11 @@ import { promise } from "../../src/core/park.ts";
 import { sleep } from "../../src/core/sleep.ts";
 import { spawn } from "../../src/core/task-operations.ts";
 import { asyncIterableOf } from "../../src/host/async-iterable.ts";
-import { type Emit, Iteration, type Producer } from "../../src/host/producer.ts";
+import { Iteration } from "../../src/host/iteration.ts";
+import type { Emit, Producer } from "../../src/host/producer.ts";
+import { Channel } from "../../src/sync/channel.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
 import { rejectionOf, throwError } from "../support/failure.ts";
-import { hostTurn } from "../support/virtual-driver.ts";
 import { listenersOf, virtualRunner } from "./virtually.ts";
 
 const run = virtualRunner();
@@ -311,11 +313,47 @@ describe("an async iterable of a subscription", () => {
     expect([...(await Array.fromAsync(items)), ...(await Array.fromAsync(items))]).toEqual([1, 2]);
   });
 
+  test("receives from a channel, and leaves it to its owner", async () => {
+    const channel = new Channel<number>(2);
+    const numbers = iterable(channel);
+    const received = await run(function* main() {
+      yield* spawn(function* sender() {
+        for (let item = 1; item <= 5; item++) yield* channel.send(item);
+        channel.close();
+      });
+      return yield* promise(
+        (async () => {
+          const items: number[] = [];
+          for await (const item of numbers) {
+            items.push(item);
+            if (item === 2) break;
+          }
+          return [...items, ...(await Array.fromAsync(numbers))];
+        })(),
+      );
+    }, {});
+    expect(received).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("loses no item of a channel to a consumer that leaves while it waits", async () => {
+    const channel = new Channel<string>(0);
+    const iterator = iterable(channel)[Symbol.asyncIterator]();
+    const waiting = iterator.next();
+    await hostTurn();
+    await iterator.return!();
+    expect((await waiting).done).toBe(true);
+    const item = await run(function* main() {
+      yield* spawn(() => channel.send("kept"));
+      return yield* channel.receive();
+    }, {});
+    expect(item).toBe("kept");
+  });
+
   test.each([
-    [{}, "an object"],
-    [sleep(1), "a DeadlineOperation"],
-    [null, "null"],
-  ])("refuses %p, which is none", (wrong, words) => {
+    ["an object", {}],
+    ["a DeadlineOperation", sleep(1)],
+    ["null", null],
+  ])("refuses %s, which is none", (words, wrong) => {
     expect(() => iterable(wrong as never)).toThrow(
       new TypeError(
         `toAsyncIterable takes a generator function (function*), a channel or a subscription, but was given ${words}`,

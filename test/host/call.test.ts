@@ -7,7 +7,7 @@ import type { Operation } from "../../src/core/operation.ts";
 import { promise } from "../../src/core/park.ts";
 import { shield } from "../../src/core/shield.ts";
 import { sleep } from "../../src/core/sleep.ts";
-import { cancel, spawn } from "../../src/core/task-operations.ts";
+import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import { timeout } from "../../src/core/time-limit.ts";
 import { call } from "../../src/host/call.ts";
 import { run, shutdown } from "../../src/run.ts";
@@ -202,6 +202,25 @@ describe("call", () => {
       expect(child.state).toBe("cancelled");
     });
     expect(given!.reason).toBe("by itself");
+  });
+
+  test("counts as a wait for the host, for as long as it waits", async () => {
+    const executor = new Executor(new VirtualDriver());
+    await executor.run(function* main() {
+      const counts: number[] = [];
+      const outcome = Promise.withResolvers<void>();
+      const settling = yield* spawn(() => call(() => outcome.promise));
+      const cancelled = yield* spawn(() => call(() => never()));
+      yield* call(() => counts.push(executor.hostWaitCount));
+      yield* sleep(1);
+      counts.push(executor.hostWaitCount);
+      yield* cancel(cancelled);
+      counts.push(executor.hostWaitCount);
+      outcome.resolve();
+      yield* join(settling);
+      counts.push(executor.hostWaitCount);
+      expect(counts).toEqual([1, 2, 1, 0]);
+    });
   });
 
   test("refuses to begin in blockOn, where no promise could settle", () => {

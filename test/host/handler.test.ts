@@ -22,7 +22,7 @@ class Served implements AsyncDisposable {
   readonly server: Server;
   private answered = Promise.withResolvers<void>();
 
-  constructor(task: RequestTask<Server>) {
+  constructor(task: RequestTask<Request, Server>) {
     const answer = handler(task);
     this.server = Bun.serve({
       port: 0,
@@ -68,6 +68,21 @@ describe("handler", () => {
     });
     expect(await (await fetch(`${served.url}path`, { method: "POST" })).text()).toBe("POST /path true");
     expect(listenersOf(served.requests[0]!.signal)).toBe(0);
+  });
+
+  test("serves a route, with its parameters", async () => {
+    await using server: Server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      routes: {
+        "/users/:id": handler(function* answer(request, own) {
+          const id: string = request.params.id;
+          yield* sleep(1);
+          return new Response(`user ${id} at ${own.port === server.port}`);
+        }),
+      },
+    });
+    expect(await (await fetch(`${server.url}users/7`)).text()).toBe("user 7 at true");
   });
 
   test("answers requests at the same time", async () => {
@@ -142,7 +157,7 @@ describe("handler", () => {
 
   test("does not begin for a client that is gone already", async () => {
     let hasBegun = false;
-    const answer = handler<undefined>(function* answer() {
+    const answer = handler<Request, undefined>(function* answer() {
       hasBegun = true;
       return new Response();
     });
@@ -154,7 +169,7 @@ describe("handler", () => {
   test("tells of an error that comes up when the client is gone, which the server would ignore", async () => {
     const late = Promise.withResolvers<[error: unknown, request: Request]>();
     const arrived = Promise.withResolvers<void>();
-    const answer = handler<Server>(
+    const answer = handler<Request, Server>(
       function* answer() {
         try {
           arrived.resolve();

@@ -14,12 +14,14 @@ import { promise } from "../../src/core/park.ts";
 import { sleep } from "../../src/core/sleep.ts";
 import { cancel, spawn } from "../../src/core/task-operations.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
+import { each } from "../../src/flow/each.ts";
 import { fromNodeReadable, nodeReadableOf, type NodeReader } from "../../src/host/node-readable.ts";
 import { fromNodeWritable, nodeWritableOf } from "../../src/host/node-writable.ts";
 import type { Emit } from "../../src/host/producer.ts";
 import type { ByteSource, ChunkSink } from "../../src/host/source-and-sink.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, thrownBy, throwError } from "../support/failure.ts";
-import { hostTurn, VirtualDriver } from "../support/virtual-driver.ts";
 import { listenersOf, virtualRunner } from "./virtually.ts";
 
 const run = virtualRunner();
@@ -281,7 +283,10 @@ describe("fromNodeReadable", () => {
     stream.on("error", () => {});
     stream.destroy(error);
     await closed(stream);
+    const before = listenersAt(stream);
     expect(await rejectionOf(run(() => fromNodeReadable(stream).next(), {}))).toBe(error);
+    await hostTurn();
+    expect(listenersAt(stream)).toBe(before);
   });
 
   test("throws a ClosedError if somebody destroys the stream before its end", async () => {
@@ -325,6 +330,21 @@ describe("fromNodeReadable", () => {
     expect(stream.destroyed).toBe(true);
     await closed(stream);
     expect(listenersAt(stream)).toBe(before);
+  });
+
+  test("is iterated with each; an early break destroys the stream", async () => {
+    const stream = Readable.from([1, 2, 3, 4, 5]);
+    const received: number[] = [];
+    await run(function* main() {
+      for (const chunk of yield* each(fromNodeReadable<number>(stream))) {
+        received.push(chunk);
+        if (chunk === 3) break;
+        yield* each.next();
+      }
+    }, {});
+    expect(received).toEqual([1, 2, 3]);
+    await closed(stream);
+    expect(stream.destroyed).toBe(true);
   });
 
   test("an error while the stream closes does not end the process", async () => {
@@ -402,7 +422,7 @@ class Sink implements ChunkSink<Buffer> {
     try {
       yield* sleep(this.writingMs);
     } finally {
-      yield* sleep(1);
+      yield* sleep(5);
       this.log.push(`end ${chunk}`);
     }
   }

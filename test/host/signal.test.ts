@@ -5,6 +5,7 @@ import { BusyError, UnsupportedError } from "../../src/core/errors.ts";
 import { Executor } from "../../src/core/executor.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
+import { each } from "../../src/flow/each.ts";
 import { signal, signals } from "../../src/host/signal.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
@@ -135,6 +136,21 @@ describe("signals", () => {
     }, {});
   });
 
+  test("is iterated with each, and stops listening when the loop is left", async () => {
+    const received: string[] = [];
+    await run(function* main() {
+      setImmediate(send, NAME);
+      for (const name of yield* each(signals([NAME, OTHER]))) {
+        received.push(name);
+        if (name === OTHER) break;
+        setImmediate(send, OTHER);
+        yield* each.next();
+      }
+      expect(listeners()).toBe(0);
+    }, {});
+    expect(received).toEqual([NAME, OTHER]);
+  });
+
   test("ends a task's wait when it is closed, and says so to every later one", async () => {
     const subscription = signals(NAME);
     const results = await run(function* main() {
@@ -183,7 +199,8 @@ describe("signals", () => {
 
 describe("in a process of its own", () => {
   const source = (body: string): string => `${PRELUDE}
-    import { signal, signals } from ${JSON.stringify(new URL("../../src/host/signal.ts", import.meta.url).href)};
+    import { each } from "../../src/flow/each.ts";
+import { signal, signals } from ${JSON.stringify(new URL("../../src/host/signal.ts", import.meta.url).href)};
     ${body}`;
 
   test("a task that waits for a signal keeps the process alive, which has its default action again afterwards", async () => {

@@ -3,7 +3,7 @@
 import { getEventListeners } from "node:events";
 import { Executor } from "../../src/core/executor.ts";
 import type { TaskBody } from "../../src/core/operation.ts";
-import type { Runner } from "../../src/host/producer.ts";
+import type { Runner } from "../../src/host/runner.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { settled } from "../support/settled.ts";
 

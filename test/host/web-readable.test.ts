@@ -8,11 +8,13 @@ import { promise } from "../../src/core/park.ts";
 import { sleep } from "../../src/core/sleep.ts";
 import { cancel, spawn } from "../../src/core/task-operations.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
+import { each } from "../../src/flow/each.ts";
 import type { Emit, Producer, ProducerOptions } from "../../src/host/producer.ts";
 import type { ByteSource } from "../../src/host/source-and-sink.ts";
 import { fromReadableStream, readableStreamOf } from "../../src/host/web-readable.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, thrownBy, throwError } from "../support/failure.ts";
-import { hostTurn, VirtualDriver } from "../support/virtual-driver.ts";
 import { listenersOf, virtualRunner } from "./virtually.ts";
 
 const run = virtualRunner();
@@ -452,6 +454,26 @@ describe("fromReadableStream", () => {
       yield* sleep(1);
       expect(pulled).toBe(1);
     }, {});
+  });
+
+  test("is iterated with each; an early break cancels and unlocks the stream", async () => {
+    const reasons: unknown[] = [];
+    let next = 1;
+    const stream = new ReadableStream<number>({
+      pull: (controller) => controller.enqueue(next++),
+      cancel: (reason) => void reasons.push(reason),
+    });
+    const received: number[] = [];
+    await run(function* main() {
+      for (const chunk of yield* each(fromReadableStream(stream))) {
+        received.push(chunk);
+        if (chunk === 3) break;
+        yield* each.next();
+      }
+    }, {});
+    expect(received).toEqual([1, 2, 3]);
+    expect(reasons).toEqual([undefined]);
+    expect(stream.locked).toBe(false);
   });
 
   test("takes a stream of ours, through both", async () => {

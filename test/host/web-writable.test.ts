@@ -8,8 +8,9 @@ import { sleep } from "../../src/core/sleep.ts";
 import { cancel, spawn } from "../../src/core/task-operations.ts";
 import { fromWritableStream, writableStreamOf } from "../../src/host/web-writable.ts";
 import type { ChunkSink } from "../../src/host/source-and-sink.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
-import { hostTurn, VirtualDriver } from "../support/virtual-driver.ts";
 import { virtualRunner } from "./virtually.ts";
 
 const run = virtualRunner();

@@ -10,8 +10,10 @@ import { moveOnAfter } from "../../src/core/time-limit.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
 import { Condition } from "../../src/sync/condition.ts";
 import { type Guard, Mutex } from "../../src/sync/mutex.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
-import { hostTurn, settled, VirtualDriver } from "../support/virtual-driver.ts";
+import { settled } from "../support/settled.ts";
 
 function runVirtually<T>(body: TaskBody<T>): Promise<T> {
   const driver = new VirtualDriver();

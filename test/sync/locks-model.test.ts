@@ -20,7 +20,7 @@ import { yieldNow } from "../../src/core/yield-now.ts";
 import { type Guard, Mutex } from "../../src/sync/mutex.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
 import { Semaphore } from "../../src/sync/semaphore.ts";
-import { VirtualDriver } from "../support/virtual-driver.ts";
+import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 
 /** One of the three, as the model sees it: what is asked for is a size. */
 interface Subject {
@@ -116,7 +116,11 @@ function check(largestSize: number, makeSubject: () => Subject): void {
 function commandUpTo(largestSize: number): fc.Arbitrary<Command> {
   const size = fc.integer({ min: 1, max: largestSize });
   const who = fc.nat({ max: 1000 });
-  const patienceMs = fc.option(fc.integer({ min: 0, max: 8 }), { nil: null });
+  // Never a whole number: who runs first when a wait and a limit end at the same time is not what this is about.
+  const patienceMs = fc.option(
+    fc.integer({ min: 0, max: 8 }).map((wholeMs) => wholeMs + 0.5),
+    { nil: null },
+  );
   return fc.oneof(
     { weight: 5, arbitrary: fc.record({ kind: fc.constant("come" as const), size, patienceMs }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("try" as const), size }) },
