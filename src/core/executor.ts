@@ -215,6 +215,11 @@ export class Executor implements Scheduler, DriverClient {
     if (!this.isTurning && !this.isTurnScheduled) this.scheduleTurnSoon();
   }
 
+  /** Part of `Scheduler`. */
+  timersChanged(): void {
+    if (!this.isTurning && !this.isTurnScheduled) this.scheduleTurnSoon();
+  }
+
   /** Part of `DriverClient`. */
   onReady(): void {
     this.isTurnScheduled = false;
@@ -354,6 +359,8 @@ export class Executor implements Scheduler, DriverClient {
     if (scope.isEmpty) return;
     const nowNs = this.readClock();
     this.hogWatch.look(nowNs);
+    // As in a turn: what is ready comes before the limits of time.
+    if (this.interestCount > 0 && this.timers.nextDeadlineNs <= nowNs) this.driver.poll(0);
     this.expireTimers(nowNs);
     if (!this.readyTasks.isEmpty) {
       if (this.interestCount > 0) this.driver.poll(0);

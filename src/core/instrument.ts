@@ -9,7 +9,7 @@ import type { Task } from "./task.ts";
 export interface InstrumentHooks {
   created?(task: Task<unknown>): void;
   resumed?(task: Task<unknown>): void;
-  /** The task waits; `task.waitsFor` says for what. */
+  /** The task waits; `task.waitsFor` says for what, and is empty if it waits for its turn. */
   suspended?(task: Task<unknown>): void;
   /** `task.state` says how. */
   ended?(task: Task<unknown>): void;

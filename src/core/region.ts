@@ -66,10 +66,7 @@ export abstract class Region<T> implements Operation<T>, Iterator<SuspendRequest
 
   /** How long the clean-up may take, in milliseconds: as the innermost scope has it. */
   get cleanupMs(): number {
-    for (let region: Region<unknown> | null = this; region !== null; region = region.outer) {
-      if (region.scope !== null) return region.scope.cleanupMs;
-    }
-    return this.task!.scope.cleanupMs;
+    return this.scope?.cleanupMs ?? this.outer?.cleanupMs ?? this.task!.scope.cleanupMs;
   }
 
   /** Whether the body is to be unwound and does not know yet. */
@@ -248,8 +245,8 @@ class EnterRequest extends SuspendRequest {
   arm(suspension: Suspension): Undo | null {
     const { task } = suspension;
     task.refuseUnlessRequest(this.first);
-    this.isArmed = true;
     this.region.enter(task);
+    this.isArmed = true;
     return this.first.arm(suspension);
   }
 }

@@ -136,7 +136,10 @@ export class DeadlineRequest extends SuspendRequest implements Undo, Timer {
   }
 
   describe(): string {
-    return "a deadline";
+    if (this.deadlineNs === Infinity || this.delayNs === Infinity) return "a deadline that never comes";
+    return this.deadlineNs === NOT_YET_KNOWN
+      ? "a deadline"
+      : `a deadline at ${(this.deadlineNs / NS_PER_MS).toFixed(1)} ms`;
   }
 
   arm(suspension: Suspension): Undo {
@@ -164,6 +167,8 @@ export class DeadlineRequest extends SuspendRequest implements Undo, Timer {
     suspension.fail(error);
   }
 }
+
+const NS_PER_MS = 1_000_000;
 
 /** No clock shows a time before its beginning. */
 const NOT_YET_KNOWN = -1;

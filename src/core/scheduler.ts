@@ -25,6 +25,8 @@ export interface Scheduler {
   readonly isBlocking: boolean;
   /** The source for a descriptor that others own, for as long as tasks wait for it. */
   foreignSource(descriptor: number): Source;
+  /** A deadline was moved, perhaps by code of the host while all tasks wait: the driver must hear of it. */
+  timersChanged(): void;
   /** Puts a task at the end of the ready queue. */
   enqueue(task: Task<unknown>): void;
   /** Starts a child in a scope for `spawner`; it runs after those that are ready now. */

@@ -87,6 +87,11 @@ export class Scope {
     return combineErrors(errors, `${errors.length} errors in ${this.label}`);
   }
 
+  /** What was cancelled has ended: for the clean-up of the body the scope is as it was before. */
+  reopen(): void {
+    this.isEnding = false;
+  }
+
   /** The body has ended and so have all children: none may come any more. */
   end(): void {
     this.hasEnded = true;
@@ -225,6 +230,11 @@ export class DrainRequest extends SuspendRequest implements Undo {
 
   undo(): void {
     this.scope.waitUntilEmpty(null);
+  }
+
+  /** The wait takes too long: the children are cancelled. If they are already, their own clean-up has a limit. */
+  interrupt(error: Error): void {
+    if (!this.scope.isClosing) this.scope.fail(error);
   }
 }
 

@@ -10,16 +10,19 @@ export function traceSpawns(enabled: boolean): void {
   isTracing = enabled;
 }
 
-/** The place in the user's code from which the caller was called, such as `server.ts:12:9`; null if nobody asks. */
+/** The place in the user's code that called the package, such as `/home/me/server.ts:12:9`; null if nobody asks. */
 export function spawnSite(): string | null {
   return isTracing ? callersPlace(new Error().stack ?? "") : null;
 }
 
-/** The stack begins with this module and the function that asked. */
+/** The first frame that is not the package's own, nor the engine's. */
 function callersPlace(stack: string): string | null {
-  const lines = stack.split("\n").filter((line) => line.trimStart().startsWith("at "));
-  return /\(?([^\s()]+:\d+:\d+)\)?$/.exec(lines[FRAMES_OF_OURS] ?? "")?.[1] ?? null;
+  for (const line of stack.split("\n")) {
+    const place = /\(?([^\s()]+:\d+:\d+)\)?$/.exec(line)?.[1];
+    if (place !== undefined && !place.startsWith(PACKAGE) && !place.startsWith("native:")) return place;
+  }
+  return null;
 }
 
-/** `spawnSite`, and `spawn` or `run`. */
-const FRAMES_OF_OURS = 2;
+/** The folder of the package's sources. */
+const PACKAGE = import.meta.dir.slice(0, -"core".length);

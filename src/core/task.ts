@@ -183,14 +183,15 @@ export class Task<T> implements Suspension, ScopeOwner {
       const target = this.deliverable();
       if (target === null) return;
       const { undo } = this;
-      this.deliverTo(target);
-      this.goOn(Direction.NEXT, undefined);
-      this.takeBack(undo);
+      // It waits no more before its children hear of it: what they let go of may be what it waited for.
+      this.stopWaiting(Direction.NEXT, undefined);
+      this.deliverTo(target, undo);
+      this.scheduler.enqueue(this.task);
     } else if (this.giver !== null && takesBackHandOver) {
       const target = this.deliverable();
       if (target === null) return;
       this.giveBack();
-      this.deliverTo(target);
+      this.deliverTo(target, null);
     }
   }
 
@@ -228,10 +229,14 @@ export class Task<T> implements Suspension, ScopeOwner {
     setRunningTask(outer);
   }
 
-  /** Ends the wait of a clean-up that takes too long, with an error; unless it does not wait, or for its children. */
+  /**
+   * Ends the wait of a clean-up that takes too long, with an error; that for children by cancelling them. What does not
+   * wait at this moment is left alone.
+   */
   interrupt(makeError: (waitsFor: string) => Error): void {
-    if (this.phase !== Phase.SUSPENDED || this.request instanceof DrainRequest) return;
+    if (this.phase !== Phase.SUSPENDED) return;
     const error = makeError(this.waitsFor);
+    if (this.request instanceof DrainRequest) return this.request.interrupt(error);
     const { undo } = this;
     this.goOn(Direction.THROW, error);
     this.takeBack(undo);
@@ -317,6 +322,11 @@ export class Task<T> implements Suspension, ScopeOwner {
     return this.cancellation?.isDelivered === true;
   }
 
+  /** Whether a cancel is being delivered: the task's wait is taken back for it, and for nothing else. */
+  get isDue(): boolean {
+    return this.due !== null;
+  }
+
   /** What the part of the task that cleans up at this moment was cancelled for. */
   get unwindingReason(): unknown {
     if (this.due !== null) return this.due.reason;
@@ -352,7 +362,7 @@ export class Task<T> implements Suspension, ScopeOwner {
         return throwInto(this.iterator, answer);
       case Direction.START:
         if (this.cancellation === null) return this.iterator.next();
-        this.deliverTo(this.cancellation);
+        this.deliverTo(this.cancellation, null);
         return this.deliver(this.cancellation);
     }
   }
@@ -376,10 +386,14 @@ export class Task<T> implements Suspension, ScopeOwner {
     return target;
   }
 
-  /** From here on the target cleans up, and its waits are its own. Its children are cancelled, the youngest first. */
-  private deliverTo(target: Region<unknown> | Cancellation): void {
+  /**
+   * From here on the target cleans up, and its waits are its own. The wait that it was in is taken back, and its children
+   * are cancelled, the youngest first.
+   */
+  private deliverTo(target: Region<unknown> | Cancellation, undo: Undo | null): void {
     this.due = target;
     target.markDue();
+    this.takeBack(undo);
     for (const scope of this.scopesWithin(target)) scope.cancelChildren(target.reason);
   }
 
@@ -388,6 +402,7 @@ export class Task<T> implements Suspension, ScopeOwner {
     for (const scope of this.scopesWithin(target)) {
       if (!scope.isEmpty) return { done: false, value: new DrainRequest(scope, false) };
     }
+    for (const scope of this.scopesWithin(target)) scope.reopen();
     this.due = null;
     this.answer = undefined;
     if (!(target instanceof Cancellation)) return this.iterator.next(undefined);
@@ -429,7 +444,7 @@ export class Task<T> implements Suspension, ScopeOwner {
 
   private suspend(request: SuspendRequest): void {
     if (!(request instanceof SuspendRequest)) return this.refuseYield(request);
-    if (this.mayBeCancelled && request.isSuspendPoint && this.endsHere()) return;
+    if (this.mayBeCancelled && request.isSuspendPoint && this.endsHere(null)) return;
     let undo: Undo | null;
     this.phase = Phase.ARMING;
     try {
@@ -438,11 +453,8 @@ export class Task<T> implements Suspension, ScopeOwner {
       return this.prepare(Direction.THROW, error);
     }
     if (this.phase !== Phase.ARMING) return;
-    if (this.mayBeCancelled && request.isSuspendPoint && this.endsHere()) {
-      // It was cancelled while it armed.
-      this.takeBack(undo);
-      return;
-    }
+    // It may have been cancelled while it armed.
+    if (this.mayBeCancelled && request.isSuspendPoint && this.endsHere(undo)) return;
     this.phase = Phase.SUSPENDED;
     this.request = request;
     this.undo = undo;
@@ -458,10 +470,10 @@ export class Task<T> implements Suspension, ScopeOwner {
   }
 
   /** Whether a cancel that was asked for reaches the task here: then the next thing that it does is to clean up. */
-  private endsHere(): boolean {
+  private endsHere(undo: Undo | null): boolean {
     const target = this.deliverable();
     if (target === null) return false;
-    this.deliverTo(target);
+    this.deliverTo(target, undo);
     this.prepare(Direction.NEXT, undefined);
     return true;
   }
@@ -482,6 +494,11 @@ export class Task<T> implements Suspension, ScopeOwner {
   }
 
   private goOn(direction: Direction, answer: unknown): void {
+    this.stopWaiting(direction, answer);
+    this.scheduler.enqueue(this.task);
+  }
+
+  private stopWaiting(direction: Direction, answer: unknown): void {
     if (this.phase === Phase.SUSPENDED) {
       this.request = null;
       this.undo = null;
@@ -489,7 +506,7 @@ export class Task<T> implements Suspension, ScopeOwner {
     this.direction = direction;
     this.answer = answer;
     this.phase = Phase.READY;
-    this.scheduler.enqueue(this.task);
+    this.sinceNs = this.scheduler.nowNs;
   }
 
   private bodyReturned(value: unknown): void {
@@ -541,7 +558,7 @@ export class Task<T> implements Suspension, ScopeOwner {
   private tellInstrument(): void {
     const { instrument } = this.scheduler;
     if (this.hasEnded) instrument?.ended(this.task);
-    else if (this.phase === Phase.SUSPENDED) instrument?.suspended(this.task);
+    else instrument?.suspended(this.task);
   }
 
   /** Apart from the checks, which run at each resume: the message would cost more than the resume. */

@@ -121,6 +121,7 @@ abstract class LimitedRegion<T> extends Region<T> implements TimeLimit, Timer {
     if (this.isOver) return;
     this.deadlineNs = deadlineNs;
     this.arm();
+    this.task!.scheduler.timersChanged();
   }
 
   private arm(): void {

@@ -56,8 +56,10 @@ class FirstSuccess extends SuspendRequest implements Undo {
 
   /** The youngest first. */
   undo(): void {
+    const own = this.suspension?.task;
     this.suspension = null;
-    for (const { task } of this.attempts.toReversed()) task.cancel(LOST);
+    const reason = own?.isDue === true ? own.unwindingReason : LOST;
+    for (const { task } of this.attempts.toReversed()) task.cancel(reason);
   }
 
   ended(task: Task<unknown>): void {

@@ -67,7 +67,8 @@ class ArmRequest extends SuspendRequest {
 class ArmEndRequest extends JoinRequest {
   override undo(): void {
     super.undo();
-    this.awaited.cancel(LOST);
+    const { task } = this.suspension!;
+    this.awaited.cancel(task.isDue ? task.unwindingReason : LOST);
   }
 }
 

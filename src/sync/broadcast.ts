@@ -332,7 +332,7 @@ class SendOperation<T> extends WaitOperation<void> {
     return this.broadcast.describeWait();
   }
 
-  arm(suspension: Suspension): Undo | null {
+  protected wait(suspension: Suspension): Undo | null {
     const { broadcast } = this;
     broadcast.refuseClosed();
     this.suspension = suspension;

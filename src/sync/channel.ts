@@ -298,7 +298,7 @@ class SendOperation<T> extends WaitOperation<void> {
     return this.channel.describeWait(this.channel.capacity === 0 ? "a receiver of" : "room in");
   }
 
-  arm(suspension: Suspension): Undo | null {
+  protected wait(suspension: Suspension): Undo | null {
     const { channel } = this;
     channel.refuseClosed("send");
     this.suspension = suspension;
@@ -357,7 +357,7 @@ abstract class Receiver<T, R = unknown> extends WaitOperation<R> {
     return this.channel.describeWait("an item of");
   }
 
-  arm(suspension: Suspension): Undo | null {
+  protected wait(suspension: Suspension): Undo | null {
     const { channel } = this;
     this.suspension = suspension;
     if (channel.serve(this)) return null;

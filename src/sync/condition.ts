@@ -47,10 +47,10 @@ export class Condition {
   *wait(): Operation<void> {
     const request = new ConditionRequest(this, this.mutex);
     try {
-      yield request;
+      yield request.takeRequest();
     } finally {
       const guard = request.guardToLockAgain();
-      if (guard !== null) yield new LockOperation(this.mutex, guard);
+      if (guard !== null) yield new LockOperation(this.mutex, guard).takeRequest();
     }
   }
 
@@ -115,7 +115,7 @@ class ConditionRequest extends LockOperation implements Giver<undefined> {
     return this.isNotified ? super.describe() : this.condition.describeWait();
   }
 
-  override arm(suspension: Suspension): Undo {
+  protected override wait(suspension: Suspension): Undo {
     const { mutex } = this;
     this.ownGuard = mutex.guardOf(suspension.task, "Condition.wait");
     this.suspension = suspension;

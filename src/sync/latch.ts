@@ -65,7 +65,7 @@ class LatchOperation extends WaitOperation<void> {
     return this.latch.label;
   }
 
-  arm(suspension: Suspension): Undo | null {
+  protected wait(suspension: Suspension): Undo | null {
     this.suspension = suspension;
     if (this.latch.isSet) {
       this.opened();

@@ -187,7 +187,7 @@ export class LockOperation extends WaitOperation<Guard> {
     return this.mutex.describeWait();
   }
 
-  arm(suspension: Suspension): Undo | null {
+  protected wait(suspension: Suspension): Undo | null {
     const { mutex } = this;
     mutex.refuseHolder(suspension.task);
     this.suspension = suspension;

@@ -192,7 +192,7 @@ class EntryOperation extends WaitOperation<Guard> implements Giver<EntryGuard> {
     return this.lock.describeWait(this.entry);
   }
 
-  arm(suspension: Suspension): Undo | null {
+  protected wait(suspension: Suspension): Undo | null {
     this.lock.refuseWriter(suspension.task);
     this.suspension = suspension;
     if (this.lock.enter(this)) return this;

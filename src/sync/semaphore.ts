@@ -151,7 +151,7 @@ class AcquireOperation extends WaitOperation<void> implements Giver<undefined> {
     return this.semaphore.describeWait(this.count);
   }
 
-  arm(suspension: Suspension): Undo | null {
+  protected wait(suspension: Suspension): Undo | null {
     this.suspension = suspension;
     if (this.semaphore.take(this.count)) {
       this.granted();

@@ -5,7 +5,7 @@
 
 import { spendBudget } from "../core/budget.ts";
 import { withFrames } from "../core/error-trace.ts";
-import { OperationReusedError } from "../core/errors.ts";
+import { InvalidYieldError, OperationReusedError } from "../core/errors.ts";
 import type { Operation, SingleRequest } from "../core/operation.ts";
 import { SuspendRequest, type Suspension, type Undo } from "../core/request.ts";
 import { YIELD_REQUEST } from "../core/yield-now.ts";
@@ -99,6 +99,9 @@ export abstract class WaitOperation<T>
   /** Completes the operation, without waiting; null if it has to wait. */
   protected abstract attempt(): IteratorResult<SuspendRequest, T> | null;
 
+  /** Waits, or completes at once if that has become possible: as `arm` of a request does. */
+  protected abstract wait(suspension: Suspension): Undo | null;
+
   [Symbol.iterator](): Iterator<SuspendRequest, T, unknown> {
     this.use(Progress.ITERATED);
     return this;
@@ -121,6 +124,15 @@ export abstract class WaitOperation<T>
 
   throw(error: unknown): never {
     throw withFrames(error);
+  }
+
+  arm(suspension: Suspension): Undo | null {
+    if (this.progress !== Progress.WAITING) this.refuseBareYield(suspension);
+    return this.wait(suspension);
+  }
+
+  private refuseBareYield({ task }: Suspension): never {
+    throw new InvalidYieldError(`${task.name} yielded ${this.callName}(…) without a star: write yield*`);
   }
 
   private use(progress: Progress): void {

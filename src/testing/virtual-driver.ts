@@ -143,14 +143,13 @@ export class VirtualDriver implements Driver {
 
   poll(timeoutNs: number): number {
     this.counts.poll++;
-    const ready = this.readySources();
-    if (ready.length === 0 && timeoutNs > 0) {
+    const count = this.deliverReady();
+    if (count === 0 && timeoutNs > 0) {
       if (timeoutNs === Infinity)
         throw new Error("the thread would block for ever: no source of the virtual driver is ready");
       this.nowNs += timeoutNs;
     }
-    for (const source of ready) this.deliver(source);
-    return ready.length;
+    return count;
   }
 
   park(deadlineNs: number, isWaiting: boolean): boolean {
@@ -160,7 +159,8 @@ export class VirtualDriver implements Driver {
       this.client?.onFailure(this.failure);
       return false;
     }
-    if (this.readySources().length > 0) return false;
+    // Delivered here, because the executor polls only while somebody waits for a source.
+    if (this.deliverReady() > 0) return false;
     this.parkedUntilNs = deadlineNs;
     this.quietTurns = 0;
     this.lookSoon();
@@ -211,6 +211,12 @@ export class VirtualDriver implements Driver {
 
   private readySources(): Source[] {
     return [...this.sources].filter((source) => (this.readinessOf(source) & endsOf(source.armed)) !== 0);
+  }
+
+  private deliverReady(): number {
+    const ready = this.readySources();
+    for (const source of ready) this.deliver(source);
+    return ready.length;
   }
 
   private deliver(source: Source): void {

@@ -4,8 +4,8 @@ import { hostTurn } from "../../src/testing/host-turn.ts";
 import type { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 
 /**
- * Awaits what runs on the virtual driver. If nothing is under way any more that could settle it, it fails at once with
- * that as the reason, instead of hanging until the test's time is up.
+ * Awaits what runs on the virtual driver. If nothing is under way any more that could settle it, it fails at once
+ * with that as the reason, instead of hanging until the test's time is up.
  */
 export async function settled<T>(driver: VirtualDriver, awaited: Promise<T>): Promise<T> {
   let isSettled = false;

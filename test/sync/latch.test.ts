@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { OperationReusedError } from "../../src/core/errors.ts";
+import { InvalidYieldError, OperationReusedError } from "../../src/core/errors.ts";
 import { Executor } from "../../src/core/executor.ts";
 import { contest } from "../../src/core/first-of.ts";
 import type { Operation, SingleRequest, TaskBody } from "../../src/core/operation.ts";
+import type { SuspendRequest } from "../../src/core/request.ts";
 import { sleep } from "../../src/core/sleep.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import type { Task } from "../../src/core/task.ts";
@@ -10,6 +11,7 @@ import { yieldNow } from "../../src/core/yield-now.ts";
 import { Latch } from "../../src/sync/latch.ts";
 import { hostTurn } from "../../src/testing/host-turn.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
+import { virtualTime } from "../../src/testing/virtual-world.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { settled } from "../support/settled.ts";
 
@@ -126,3 +128,17 @@ describe("a latch", () => {
     expect(error.message).toContain("Latch.wait");
   });
 });
+
+test("a wait that is yielded without a star is refused, with the task's name", () =>
+  virtualTime(function* main(): Operation<void> {
+    const latch = new Latch();
+    let thrown: unknown;
+    try {
+      // As untyped code would write it.
+      yield latch.wait() as unknown as SuspendRequest;
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(InvalidYieldError);
+    expect((thrown as Error).message).toBe("task main (#1) yielded Latch.wait(…) without a star: write yield*");
+  }));

@@ -37,5 +37,5 @@ test("tour ends early at SIGINT, and takes its servers along", async () => {
   expect(await tour.line()).toBe("1,000 connections at once …");
   tour.signal("SIGINT");
   // The servers have the standard error open as well: this waits for their end too.
-  expect(await tour.end()).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+  expect(await tour.end()).toEqual({ exitCode: 130, stdout: "", stderr: "" });
 });

@@ -4,6 +4,7 @@ import { Interest, Readiness } from "../../src/core/interest.ts";
 import type { Operation } from "../../src/core/operation.ts";
 import { park, promise } from "../../src/core/park.ts";
 import { ready } from "../../src/core/ready.ts";
+import { shield } from "../../src/core/shield.ts";
 import { sleep, sleepUntil } from "../../src/core/sleep.ts";
 import { Delivery, Source } from "../../src/core/source.ts";
 import { join, spawn } from "../../src/core/task-operations.ts";
@@ -122,6 +123,16 @@ describe("the clock of a virtual world", () => {
       return yield* promise(gate.promise);
     });
     expect(value).toBe("opened at 1000");
+  });
+
+  test("waits for a task that the host resumes again and again", async () => {
+    const world = new VirtualWorld({ waitsForHost: false });
+    await world.run(function* () {
+      yield* spawn(() => sleep(1));
+      for (let round = 0; round < 1_000; round++) yield* promise(Promise.resolve());
+      expect(world.nowMs).toBe(0);
+    });
+    expect(world.nowMs).toBe(1);
   });
 
   test("may be moved by a test before anything runs", async () => {
@@ -256,6 +267,11 @@ describe("a deadlock", () => {
     await rejectionOf(running, DeadlockError);
   });
 
+  test("comes out although a shield keeps the task from being cancelled", async () => {
+    const running = virtualTime(() => shield(sleep(Infinity)));
+    await rejectionOf(running, DeadlockError);
+  });
+
   test("of one run is none while another run goes on", async () => {
     const world = new VirtualWorld();
     const blocked = world.run(function* () {
@@ -348,6 +364,17 @@ describe("a run that repeats something for ever", () => {
     const { message } = await rejectionOf(running, StalledError);
     expect(message).toContain("the clock has jumped 100 times (mostJumps), to 1000 ms");
     expect(message).toMatch(/task main \(#1\): .* waits for a deadline/);
+  });
+
+  test("is not taken for one that ended, although a shield let it return", async () => {
+    const world = new VirtualWorld({ mostJumps: 5 });
+    const running = world.run(function* () {
+      yield* shield(function* () {
+        for (let count = 0; count < 10; count++) yield* sleep(1);
+      });
+      return "returned";
+    });
+    await rejectionOf(running, StalledError);
   });
 
   test("gets all its jumps, whatever an earlier run has used", async () => {
