@@ -8,6 +8,7 @@ export {
   CleanupTimeoutError,
   ClosedError,
   DeadlockError,
+  type TaskWait,
   InternalError,
   InvalidYieldError,
   NestingError,
@@ -54,19 +55,25 @@ export { disposeOperation, type OperationDisposable, type Resource, use } from "
 
 export { abortSignal, withSignal } from "./host/abort-signal.ts";
 export { call } from "./host/call.ts";
-export { fromNodeReadable, type NodeReader } from "./host/node-readable.ts";
-export { fromNodeWritable, type NodeWriter } from "./host/node-writable.ts";
+export { fromNodeReadable, type NodeReadableOptions, type NodeReader } from "./host/node-readable.ts";
+export { fromNodeWritable, type NodeWritableOptions, type NodeWriter } from "./host/node-writable.ts";
 export type { Emit, Producer, ProducerOptions } from "./host/producer.ts";
-export { signal, signals, type SignalSubscription } from "./host/signal.ts";
+export { signal, type SignalNames, signals, type SignalSubscription } from "./host/signal.ts";
 export type { ByteSource, ChunkSink } from "./host/source-and-sink.ts";
 export { fromReadableStream, type StreamReader } from "./host/web-readable.ts";
 export { fromWritableStream, type StreamWriter } from "./host/web-writable.ts";
 
-export { Broadcast, type BroadcastSubscription, OverflowError, type SubscribeOptions } from "./sync/broadcast.ts";
-export { Channel, type ChannelOptions } from "./sync/channel.ts";
+export {
+  Broadcast,
+  type BroadcastSubscription,
+  type Overflow,
+  OverflowError,
+  type SubscribeOptions,
+} from "./sync/broadcast.ts";
+export { Channel, type ChannelOptions, type ChannelSubscription } from "./sync/channel.ts";
 export { Condition } from "./sync/condition.ts";
 export { Latch } from "./sync/latch.ts";
-export { type Guard, Mutex } from "./sync/mutex.ts";
+export { type Guard, type LockOptions, Mutex } from "./sync/mutex.ts";
 export { Once } from "./sync/once.ts";
 export { RwLock } from "./sync/rw-lock.ts";
 export { Semaphore } from "./sync/semaphore.ts";

@@ -38,7 +38,8 @@ export class CleanupTimer implements Timer {
   /** What waits on after that, in a loop, is interrupted again each time that the period has passed. */
   expire(): void {
     const { task, cleanupMs } = this;
-    this.deadlineNs += Math.max(cleanupMs, SHORTEST_REPEAT_MS) * NS_PER_MS;
+    // Counted from now: the thread may have come late.
+    this.deadlineNs = task.scheduler.driver.now() + Math.max(cleanupMs, SHORTEST_REPEAT_MS) * NS_PER_MS;
     task.scheduler.timers.insert(this);
     task.interrupt((waitsFor) => new CleanupTimeoutError(task.name, cleanupMs, waitsFor));
   }

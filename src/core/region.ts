@@ -247,6 +247,8 @@ class EnterRequest extends SuspendRequest {
     task.refuseUnlessRequest(this.first);
     this.region.enter(task);
     this.isArmed = true;
+    // A limit that is past ends its body before it waits: the task looks once more when this has returned.
+    if (this.region.isCancelRequested && this.first.isSuspendPoint) return null;
     return this.first.arm(suspension);
   }
 }

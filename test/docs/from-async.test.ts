@@ -1,0 +1,171 @@
+/**
+ * The programs of docs/from-async.md compile, run, and print what their `// prints` comments promise.
+ *
+ * They run one after the other in one process, with `run` on a virtual clock: nothing waits for a sleep.
+ */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { TestClock } from "effect/testing";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const PAGE = readFileSync(join(ROOT, "docs/from-async.md"), "utf8");
+
+interface Program {
+  /** The headline that it stands under. */
+  readonly title: string;
+  readonly source: string;
+  /** What the comments say that it prints. */
+  readonly promised: readonly string[];
+}
+
+const programs = [...PAGE.matchAll(/^```ts\n([^]*?)^```$/gm)].map((block): Program => {
+  const [text, source] = block as unknown as [string, string];
+  const title =
+    PAGE.slice(0, block.index)
+      .match(/^#+ .*$/gm)
+      ?.at(-1) ?? text;
+  const promised = [...source.matchAll(/\/\/ prints (.*)$/gm)].map(([, line]) => line!);
+  return { title: title.replace(/^#+ /, ""), source, promised };
+});
+
+/** A project that has the package installed, as a user would have it. */
+const project = mkdtempSync(join(tmpdir(), "bun-reactor-from-async-"));
+mkdirSync(join(project, "node_modules"));
+symlinkSync(ROOT, join(project, "node_modules", "bun-reactor"));
+symlinkSync(join(ROOT, "node_modules", "@types"), join(project, "node_modules", "@types"));
+afterAll(() => rmSync(project, { recursive: true }));
+
+/** Stands in for the package: all as it is, but `run` is on a virtual clock. */
+const VIRTUAL = `
+import type { RunOptions, TaskBody } from "bun-reactor";
+import { VirtualWorld } from "bun-reactor/test";
+
+export * from "bun-reactor";
+
+export function run<T>(body: TaskBody<T>, options?: RunOptions): Promise<T> {
+  return new VirtualWorld().run(typeof body === "function" ? () => body() : body, options);
+}
+`;
+
+/** Imports each program, and notes what it prints. */
+const RUNNER = `
+const outcomes = [];
+const print = console.log;
+for (let index = 0; index < ${programs.length}; index++) {
+  const lines = [];
+  console.log = (...values) => void lines.push(values.map((value) => typeof value === "string" ? value : Bun.inspect(value)).join(" "));
+  let error = null;
+  try {
+    await import("./program-" + index + ".ts");
+  } catch (thrown) {
+    error = Bun.inspect(thrown);
+  }
+  outcomes.push({ lines, error });
+}
+print(JSON.stringify(outcomes));
+process.exit(0);
+`;
+
+interface Outcome {
+  readonly lines: readonly string[];
+  readonly error: string | null;
+}
+
+let outcomes: readonly Outcome[] = [];
+
+beforeAll(async () => {
+  writeFileSync(join(project, "virtual.ts"), VIRTUAL);
+  writeFileSync(join(project, "runner.ts"), RUNNER);
+  for (const [index, { source }] of programs.entries()) {
+    const onVirtualClock = source.replace('from "bun-reactor";', 'from "./virtual.ts";');
+    writeFileSync(join(project, `program-${index}.ts`), onVirtualClock);
+  }
+  await using runner = Bun.spawn([process.execPath, "runner.ts"], {
+    cwd: project,
+    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
+    stdout: "pipe",
+    stderr: "inherit",
+    timeout: LIMIT_MS,
+  });
+  const output = await runner.stdout.text();
+  expect(output).not.toBe("");
+  outcomes = JSON.parse(output);
+});
+
+/** Only a program that hangs meets it. */
+const LIMIT_MS = 20_000;
+
+for (const [index, { title, promised }] of programs.entries()) {
+  test(`${title}: prints what it promises`, () => {
+    const { lines, error } = outcomes[index]!;
+    expect(error).toBeNull();
+    expect(promised.length).toBeGreaterThan(0);
+    expect(lines).toEqual(promised);
+  });
+}
+
+test("each section with a table of the others' ways has a program of ours, and the table has a column for each of them", () => {
+  const sections = PAGE.split(/^(?=###? )/m).filter((section) => section.includes("| async/await"));
+  for (const section of sections) {
+    const title = section.split("\n")[0]!;
+    if (title === "## The words") continue;
+    expect([title, section.includes("```ts")]).toEqual([title, true]);
+    expect([title, /\| async\/await +\| Effection +\| Effect +\| trio +\| Go +\|/.test(section)]).toEqual([
+      title,
+      true,
+    ]);
+  }
+  expect(sections.length).toBeGreaterThan(30);
+});
+
+/** What stands in backquotes in the tables, by the headline of its column. */
+function waysOf(other: string): string[] {
+  const ways: string[] = [];
+  for (const [table] of PAGE.matchAll(/^\|.*\n(\|.*\n)+/gm)) {
+    const [head, , ...rows] = table.trim().split("\n").map(cellsOf);
+    const column = head!.indexOf(other);
+    if (column === -1) continue;
+    for (const row of rows) ways.push(...[...row[column]!.matchAll(/`([^`]+)`/g)].map(([, way]) => way!));
+  }
+  return ways;
+}
+
+function cellsOf(row: string): string[] {
+  return row.split("|").map((cell) => cell.trim());
+}
+
+test("the names of Effect exist in the version that is compared with", async () => {
+  const modules: Readonly<Record<string, object | undefined>> = { ...(await import("effect")), TestClock };
+  const names = waysOf("Effect").flatMap((way) => [...way.matchAll(/\b([A-Z]\w+)\.(\w+)/g)]);
+  expect(names.length).toBeGreaterThan(40);
+  const unknown = names.filter(([, module, name]) => !(name! in (modules[module!] ?? {}))).map(([whole]) => whole);
+  expect(unknown).toEqual([]);
+});
+
+test("the names of Effection exist in the version that is compared with", async () => {
+  const effection = await import("effection");
+  const calls = waysOf("Effection").flatMap((way) => [...way.matchAll(/(?<![.\w])([a-z]\w*)(?=\()/g)]);
+  const names = calls.map(([name]) => name).filter((name) => !OF_THE_READER.has(name));
+  expect(names.length).toBeGreaterThan(25);
+  expect(names.filter((name) => !(name in effection))).toEqual([]);
+});
+
+/** What is called in the tables and not Effection's. */
+const OF_THE_READER = new Set(["a", "b", "work", "price", "greet", "fetch"]);
+
+test("the programs compile under the strictest options, as they stand there", async () => {
+  for (const [index, { source }] of programs.entries()) {
+    writeFileSync(join(project, `checked-${index}.ts`), source);
+  }
+  const config = { extends: join(ROOT, "tsconfig.json"), include: ["checked-*.ts"] };
+  writeFileSync(join(project, "tsconfig.json"), JSON.stringify(config));
+  await using check = Bun.spawn([process.execPath, "check"], { cwd: project, stdout: "pipe", stderr: "pipe" });
+  const [stdout, stderr] = await Promise.all([check.stdout.text(), check.stderr.text()]);
+  await check.exited;
+  expect(`${stdout}${stderr}`).not.toContain("error TS");
+  expect(check.exitCode).toBe(0);
+});
