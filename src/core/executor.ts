@@ -370,11 +370,13 @@ export class Executor implements Scheduler, DriverClient {
     } else this.breakDeadlock(scope);
   }
 
+  /** A scope is told once: if its tasks do not end even so, there is nothing else to tell. */
   private detectDeadlock(): void {
     if (!this.readyTasks.isEmpty || this.isWaiting || this.hostWaitCount > 0) return;
-    const [scope] = this.closedScopes;
-    this.closedScopes.delete(scope!);
-    this.breakDeadlock(scope!);
+    for (const scope of this.closedScopes) {
+      this.closedScopes.delete(scope);
+      if (!scope.isClosing) this.breakDeadlock(scope);
+    }
   }
 
   /** Cancels the tasks, so that they clean up, and lets the error come out of the scope. */

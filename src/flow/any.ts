@@ -42,14 +42,12 @@ class FirstSuccess extends SuspendRequest implements Undo {
     return `success of ${this.attempts.map(({ task }) => task.name).join(" or ")}`;
   }
 
-  /** A task that has just been started runs later: none of them ends before all wait. */
+  /**
+   * A task that has just been started runs later: none of them ends before all wait. If one cannot be started, the scope
+   * cancels the others.
+   */
   arm(suspension: Suspension): Undo {
-    try {
-      for (const arm of this.arms) this.attempts.push(new Attempt(this, this.start(arm, suspension)));
-    } catch (error) {
-      this.undo();
-      throw error;
-    }
+    for (const arm of this.arms) this.attempts.push(new Attempt(this, this.start(arm, suspension)));
     this.suspension = suspension;
     return this;
   }

@@ -38,7 +38,7 @@ export function* map<I, T>(
 
   yield* use(new ItemQueue(items), (queue) =>
     scope(function* (own) {
-      for (let workers = 0; workers < concurrency && !own.isClosing; workers++) {
+      for (let workers = 0; workers < concurrency; workers++) {
         const first = queue.take();
         if (first === null) return;
         yield* own.spawn(worker(queue, first));

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { InvalidYieldError, OperationReusedError, UnsupportedError } from "../../src/core/errors.ts";
+import { DeadlockError, InvalidYieldError, OperationReusedError, UnsupportedError } from "../../src/core/errors.ts";
 import { taskPathOf } from "../../src/core/error-trace.ts";
 import { Executor } from "../../src/core/executor.ts";
 import { Interest, Readiness } from "../../src/core/interest.ts";
 import type { Operation, TaskBody } from "../../src/core/operation.ts";
-import { park, type Resumption } from "../../src/core/park.ts";
+import { park, promise, type Resumption } from "../../src/core/park.ts";
 import { ready } from "../../src/core/ready.ts";
 import type { SuspendRequest } from "../../src/core/request.ts";
 import { sleep, sleepUntil } from "../../src/core/sleep.ts";
@@ -12,6 +12,7 @@ import { Delivery, Source } from "../../src/core/source.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import type { Task } from "../../src/core/task.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
+import { Latch } from "../../src/sync/latch.ts";
 import { hostTurn } from "../../src/testing/host-turn.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { runScript } from "../support/child.ts";
@@ -1030,5 +1031,56 @@ describe("turns that the host begins", () => {
       }),
     );
     expect(isTimerDue).toBe(true);
+  });
+});
+
+describe("a run that detects deadlocks", () => {
+  test("rejects with what every task waits for, after they have cleaned up", async () => {
+    const driver = new VirtualDriver();
+    const log: string[] = [];
+    const latch = new Latch({ name: "dinner" });
+    const error = await rejectionOf(
+      settled(
+        driver,
+        new Executor(driver).run(
+          function* main() {
+            try {
+              yield* spawn(() => latch.wait(), { name: "guest" });
+              yield* latch.wait();
+            } finally {
+              log.push("cleaned up");
+            }
+          },
+          { detectDeadlock: true },
+        ),
+      ),
+      DeadlockError,
+    );
+    expect(error.waits).toEqual([
+      { taskName: "task main (#1)", waitsFor: "the latch dinner" },
+      { taskName: "task guest (#2)", waitsFor: "the latch dinner" },
+    ]);
+    expect(log).toEqual(["cleaned up"]);
+  });
+
+  test("leaves a wait alone that the host may end, and one for a deadline", async () => {
+    const driver = new VirtualDriver();
+    const latch = new Latch();
+    const value = await settled(
+      driver,
+      new Executor(driver).run(
+        function* main() {
+          yield* spawn(function* () {
+            yield* sleep(5);
+            yield* promise(hostTurn());
+            latch.set();
+          });
+          yield* latch.wait();
+          return "opened";
+        },
+        { detectDeadlock: true },
+      ),
+    );
+    expect(value).toBe("opened");
   });
 });
