@@ -1,6 +1,7 @@
 /** Values that belong to a task and to those that it spawns: a request's id, the current user. */
 
-import { type Operation, RequestOperation } from "./operation.ts";
+import { startBody } from "./body.ts";
+import { type Operation, RequestOperation, type TaskBody } from "./operation.ts";
 import { AskRequest, type Suspension } from "./request.ts";
 
 /** One value of a task. The list is shared with the tasks that inherit it, and so never changed. */
@@ -28,12 +29,16 @@ export class TaskLocal<T> {
     return new RequestOperation("TaskLocal.set", new SetRequest(this as TaskLocal<unknown>, value));
   }
 
-  /** Runs an operation with another value, and sets the former one again afterwards. */
-  *with<R>(value: T, body: Operation<R>): Operation<R> {
+  /**
+   * Runs a body with another value, and sets the former one again afterwards.
+   * @returns what the body returned
+   * @throws what the body threw; TypeError if `body` is neither a generator function nor an operation
+   */
+  *with<R>(value: T, body: TaskBody<R>): Operation<R> {
     const before = yield* this.get();
     yield* this.set(value);
     try {
-      return yield* body;
+      return yield* startBody(body, "TaskLocal.with");
     } finally {
       yield* this.set(before);
     }

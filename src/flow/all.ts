@@ -20,8 +20,8 @@ export type SettledOf<A> = { -readonly [K in keyof A]: Settled<ValueOf<A[K]>> };
  * Runs operations at once, each in a task of its own, and ends when all have. The first error cancels the others, and
  * is thrown when they have cleaned up.
  * @returns their values: a list or tuple for a list, an object with the same keys for an object
- * @throws what the first that failed threw (an `AggregateError` if others failed in their clean-up); `CancelledError` if
- *   one was cancelled by itself; TypeError if `arms` is neither a list nor an object, or an arm is no operation
+ * @throws what the first that failed threw (an `AggregateError` if others failed in their clean-up); `CancelledError`
+ *   if one was cancelled by itself; TypeError if `arms` is neither a list nor an object, or an arm is no operation
  */
 export function* all<const A extends readonly TaskBody<unknown>[] | Readonly<Record<string, TaskBody<unknown>>>>(
   arms: A,

@@ -43,8 +43,8 @@ class FirstSuccess extends SuspendRequest implements Undo {
   }
 
   /**
-   * A task that has just been started runs later: none of them ends before all wait. If one cannot be started, the scope
-   * cancels the others.
+   * A task that has just been started runs later: none of them ends before all wait. If one cannot be started, the
+   * scope cancels the others.
    */
   arm(suspension: Suspension): Undo {
     for (const arm of this.arms) this.attempts.push(new Attempt(this, this.start(arm, suspension)));
@@ -76,7 +76,9 @@ class FirstSuccess extends SuspendRequest implements Undo {
     return scheduler.startChild(task, this.scope, arm, NO_OPTIONS, null);
   }
 
-  /** That an arm fails does not matter where another has succeeded; that its clean-up does is a defect to be told of. */
+  /**
+   * That an arm fails does not matter where another has succeeded; that its clean-up does is a defect to be told of.
+   */
   private endedTooLate(task: Task<unknown>): void {
     if (task.state === "failed" && task.isUnwound) this.scope.fail(task.error);
   }

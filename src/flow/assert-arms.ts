@@ -14,7 +14,7 @@ export function assertArms(functionName: string, arms: unknown): asserts arms is
 export function entriesOf<T>(functionName: string, arms: unknown): (readonly [key: string, arm: T])[] {
   if (Array.isArray(arms) || isPlain(arms)) return Object.entries(arms as Readonly<Record<string, T>>);
   throw new TypeError(
-    `${functionName} takes a list of operations, or an object with operations in it, but was given ${describeValue(arms)}`,
+    `${functionName} takes a list of operations, or an object of them, but was given ${describeValue(arms)}`,
   );
 }
 

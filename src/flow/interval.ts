@@ -11,8 +11,8 @@ import type { Subscription } from "./each.ts";
  *
  *     for (const tick of yield* each(interval(1000))) { …; yield* each.next(); }
  *
- * The ticks do not drift: each is a multiple of the period after the start. Whoever is too late for some skips them. The
- * item is the number of the tick, from 1.
+ * The ticks do not drift: each is a multiple of the period after the start. Whoever is too late for some skips them.
+ * The item is the number of the tick, from 1.
  * @throws RangeError if the period is zero, negative or no number
  */
 export function interval(periodMs: number): Subscription<number> {

@@ -14,11 +14,11 @@ export interface MapOptions {
 
 /**
  * Runs an operation for each item, up to `concurrency` at a time. Items are taken as there is somebody to work on them,
- * so the list may be long or endless. The first error cancels all that is under way. A list that was not taken to its end
- * is told so, as by `break` in a loop.
+ * so the list may be long or endless. The first error cancels all that is under way. A list that was not taken to its
+ * end is told so, as by `break` in a loop.
  * @returns the values, in the order of the items
- * @throws what `work` threw; RangeError if `concurrency` is no positive integer or Infinity; TypeError if `items` cannot be
- *   iterated
+ * @throws what `work` threw; RangeError if `concurrency` is no positive integer or Infinity; TypeError if `items`
+ *   cannot be iterated
  */
 export function* map<I, T>(
   items: Iterable<I>,

@@ -9,8 +9,8 @@ import { cleanUpAfter } from "./clean-up-after.ts";
  * Runs an operation; if it is cancelled, runs the clean-up with the reason, and waits for it, once the operation's own
  * clean-up is done or has failed. A `finally` block runs always; this does not when the operation returns or throws.
  * @returns what the operation returned
- * @throws what the operation threw, and what the clean-up threw (both: a `SuppressedError`); TypeError if `body` is neither
- *   a generator function nor an operation
+ * @throws what the operation threw, and what the clean-up threw (both: a `SuppressedError`); TypeError if `body` is
+ *   neither a generator function nor an operation
  */
 export function* onCancel<T>(body: TaskBody<T>, cleanUp: (reason: unknown) => Operation<unknown> | void): Operation<T> {
   const watched = new Watched<T>(openBody(body, "onCancel") as Frame);
@@ -30,7 +30,10 @@ function* cleanUpWithReason(cleanUp: (reason: unknown) => Operation<unknown> | v
   if (operation !== undefined) yield* operation;
 }
 
-/** The body as it is, and whether it was told to end: who looks at its outcome alone takes a failed clean-up for a failure. */
+/**
+ * The body as it is, and whether it was told to end: who looks at its outcome alone takes a failed clean-up for a
+ * failure.
+ */
 class Watched<T> implements Operation<T>, Iterator<SuspendRequest, T, unknown> {
   isCancelled = false;
 

@@ -9,7 +9,9 @@ export interface RetryOptions {
   readonly times: number;
   /** How long to wait after an attempt, in milliseconds: always the same, or by the number of the attempt, from 1. */
   readonly backoff?: number | ((attempt: number) => number) | undefined;
-  /** Which part of each wait is left to chance, from 0 to 1, so that many who failed together do not come back together. */
+  /**
+   * Which part of each wait is left to chance, from 0 to 1, so that many who failed together do not come back together.
+   */
   readonly jitter?: number | undefined;
   /** Whether an error is worth another try; any is by default. */
   readonly when?: ((error: unknown, attempt: number) => boolean) | undefined;

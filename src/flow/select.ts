@@ -19,7 +19,7 @@ export type Selected<A> = { [K in keyof A]: { readonly key: K; readonly value: V
  */
 export function* select<A extends Readonly<Record<string, TaskBody<unknown>>>>(arms: A): Operation<Selected<A>> {
   if (typeof arms !== "object" || arms === null || Symbol.iterator in arms) {
-    throw new TypeError(`select takes an object with operations in it, but was given ${describeValue(arms)}`);
+    throw new TypeError(`select takes an object of operations, but was given ${describeValue(arms)}`);
   }
   const keys = Object.keys(arms);
   if (keys.length === 0) throw new TypeError("select takes at least one operation: of none it would never end");

@@ -20,9 +20,9 @@ export const disposeOperation: unique symbol = Symbol.for("bun-reactor.disposeOp
 
 /**
  * Gives a resource to the body, and disposes of it when the body has ended, however it has: by `[disposeOperation]`, by
- * `[Symbol.asyncDispose]`, whose promise is waited for, or by `[Symbol.dispose]`, whichever it has first. That is waited
- * for if the task was cancelled before, within its grace period, and if it is cancelled meanwhile. (For what only needs
- * `[Symbol.dispose]`, the language's `using` does the same.)
+ * `[Symbol.asyncDispose]`, whose promise is waited for, or by `[Symbol.dispose]`, whichever it has first. That is
+ * waited for if the task was cancelled before, within its grace period, and if it is cancelled meanwhile. (For what
+ * only needs `[Symbol.dispose]`, the language's `using` does the same.)
  * @param resource the resource, or an operation that comes to it
  * @returns what the body returned
  * @throws what the body threw, and what the disposal threw (both: a `SuppressedError`); TypeError if the resource can
@@ -51,7 +51,8 @@ function disposalOf(resource: Resource): () => Operation<void> {
   if (typeof given?.[Symbol.asyncDispose] === "function") return () => disposeAsync(given as AsyncDisposable);
   if (typeof given?.[Symbol.dispose] === "function") return () => disposeNow(given as Disposable);
   throw new TypeError(
-    `use takes a resource with [Symbol.dispose], [Symbol.asyncDispose] or [disposeOperation], but was given ${describeValue(resource)}`,
+    "use takes a resource with [Symbol.dispose], [Symbol.asyncDispose] or [disposeOperation], " +
+      `but was given ${describeValue(resource)}`,
   );
 }
 

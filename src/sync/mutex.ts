@@ -11,7 +11,7 @@ import type { Operation, TaskBody } from "../core/operation.ts";
 import type { Giver, SuspendRequest, Suspension, Undo } from "../core/request.ts";
 import { runningTask } from "../core/running-task.ts";
 import type { Task } from "../core/task.ts";
-import { startBody } from "./body.ts";
+import { startBody } from "../core/body.ts";
 import { WaiterList, WaitOperation } from "./waiters.ts";
 
 /** The right to unlock, and what `using` unlocks with at the end of the block. */

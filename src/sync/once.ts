@@ -7,7 +7,7 @@ import type { Giver, Suspension, Undo } from "../core/request.ts";
 import { runningTask } from "../core/running-task.ts";
 import type { Task } from "../core/task.ts";
 import { YIELD_REQUEST } from "../core/yield-now.ts";
-import { startBody } from "./body.ts";
+import { startBody } from "../core/body.ts";
 import type { LockOptions } from "./mutex.ts";
 import { Waiter, WaiterList } from "./waiters.ts";
 

@@ -3,7 +3,7 @@
 import { assertInteger } from "../core/errors.ts";
 import type { Operation, TaskBody } from "../core/operation.ts";
 import type { Giver, SuspendRequest, Suspension, Undo } from "../core/request.ts";
-import { startBody } from "./body.ts";
+import { startBody } from "../core/body.ts";
 import type { LockOptions } from "./mutex.ts";
 import { WaiterList, WaitOperation } from "./waiters.ts";
 

@@ -128,7 +128,7 @@ describe("all", () => {
           TypeError,
         )
       ).message;
-    const words = "all takes a list of operations, or an object with operations in it, but was given";
+    const words = "all takes a list of operations, or an object of them, but was given";
     expect(await refusal(sleep(1))).toBe(`${words} a DeadlineOperation`);
     expect(await refusal(after(1, 1))).toStartWith(words);
     expect(await refusal(undefined)).toBe(`${words} undefined`);

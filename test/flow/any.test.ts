@@ -4,7 +4,7 @@ import type { Operation } from "../../src/core/operation.ts";
 import { park, type Resumption } from "../../src/core/park.ts";
 import { sleep } from "../../src/core/sleep.ts";
 import { cancel, currentTask, spawn } from "../../src/core/task-operations.ts";
-import { timeout } from "../../src/core/time-limit.ts";
+import { moveOnAfter, timeout } from "../../src/core/time-limit.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
 import { any } from "../../src/flow/any.ts";
 import { onCancel } from "../../src/flow/on-cancel.ts";
@@ -131,6 +131,17 @@ describe("any", () => {
       yield* sleep(2);
       yield* cancel(task, "enough");
       expect([reasons, task.state, world.nowMs]).toEqual([["enough"], "cancelled", 4]);
+    }));
+
+  test("keeps what the winner brought though a limit of time passes while the others clean up", () =>
+    virtualTime(function* (world) {
+      const values: string[] = [];
+      yield* moveOnAfter(5, function* () {
+        values.push(yield* any([arm([], "a", { workMs: 3 }), arm([], "b", { workMs: 9, cleanupMs: 4 })]));
+        yield* sleep(1);
+        values.push("not reached");
+      });
+      expect([values, world.nowMs]).toEqual([["a"], 7]);
     }));
 
   test("under a limit of time throws the limit's error, not those of arms that failed before", async () => {

@@ -73,7 +73,7 @@ describe("map", () => {
       mapping.cancel();
     }));
 
-  test("never works on more items at a time, gives the values in order, and takes each item once, in any order of tasks", async () => {
+  test("keeps to its concurrency, to the order of the values, and to each item once, in any order of tasks", async () => {
     await underSeeds(100, function* ({ random }) {
       const concurrency = 1 + random.below(5);
       const items = Array.from({ length: random.below(20) }, () => random.below(4));

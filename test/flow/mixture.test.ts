@@ -178,7 +178,7 @@ function refuseUnplanned(error: unknown): void {
 
 const LONGEST_MS = 10_000;
 
-test("whatever is composed and cancelled at random, all that began has cleaned up, and nothing is left behind", async () => {
+test("whatever is composed and cancelled, all that began cleans up, and nothing is left behind", async () => {
   await underSeeds(1000, function* (world) {
     const plot = new Plot(world.random);
     try {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { CancelledError, OperationReusedError, TimeoutError } from "../../src/core/errors.ts";
-import type { Operation } from "../../src/core/operation.ts";
+import { type Operation, RequestOperation } from "../../src/core/operation.ts";
 import { park, promise, type Resumption } from "../../src/core/park.ts";
+import { ParkRequest, type Suspension } from "../../src/core/request.ts";
 import { scope } from "../../src/core/scope-region.ts";
 import { shield } from "../../src/core/shield.ts";
 import { sleep } from "../../src/core/sleep.ts";
@@ -461,6 +462,22 @@ describe("what was handed to an arm", () => {
       };
       yield* race([() => sleep(1), loser]);
       expect(semaphore.available).toBe(1);
+    }));
+
+  test("by the undo of another goes back at once", () =>
+    virtualTime(function* () {
+      const returned: string[] = [];
+      let first: Suspension | null = null;
+      const waiting = new ParkRequest((suspension) => {
+        first = suspension;
+        return { undo: () => {} };
+      }, "a gift");
+      const giving = new ParkRequest(() => {
+        const giver = { giveBack: (gift: string) => void returned.push(gift) };
+        return { undo: () => first!.handOver("a gift", giver) };
+      }, "nothing");
+      yield* race([new RequestOperation("first", waiting), new RequestOperation("second", giving), sleep(1)]);
+      expect(returned).toEqual(["a gift"]);
     }));
 
   test("does not upset a line in which several arms stand", () =>

@@ -123,7 +123,7 @@ describe("select", () => {
         )
       ).message;
     expect(await refusal({})).toStartWith("select takes at least one operation");
-    expect(await refusal([sleep(1)])).toBe("select takes an object with operations in it, but was given a Array");
+    expect(await refusal([sleep(1)])).toBe("select takes an object of operations, but was given a Array");
     expect(await refusal(sleep(1))).toEndWith("but was given a DeadlineOperation");
     expect(await refusal(null)).toEndWith("but was given null");
     expect(await refusal({ limit: sleep(1), other: 5 })).toContain("but was given 5");

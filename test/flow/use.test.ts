@@ -5,7 +5,7 @@ import { sleep } from "../../src/core/sleep.ts";
 import { cancel, spawn } from "../../src/core/task-operations.ts";
 import { moveOnAfter } from "../../src/core/time-limit.ts";
 import { disposeOperation, type OperationDisposable, use } from "../../src/flow/use.ts";
-import { virtualTime } from "../../src/testing/virtual-world.ts";
+import { virtualTime, VirtualWorld } from "../../src/testing/virtual-world.ts";
 import { rejectionOf } from "../support/failure.ts";
 
 /** A connection whose end takes a farewell. */
@@ -169,27 +169,17 @@ describe("use", () => {
     }));
 
   test("does not wait longer for the disposal of a cancelled task than its grace period", async () => {
-    const connection = new Connection(1000);
-    const running = virtualTime(function* () {
-      const task = yield* spawn(() => use(connection, () => sleep(1000)));
-      yield* sleep(1);
-      yield* cancel(task);
-    }, {});
-    await running;
-    const impatient = virtualTime(function* (world) {
-      const inner = world.executor.run(
-        function* () {
-          const task = yield* spawn(() => use(new Connection(1000), () => sleep(1000)));
-          yield* sleep(1);
-          yield* cancel(task);
-        },
-        { cleanupMs: 50 },
-      );
-      inner.catch(() => {});
-      yield* sleep(2000);
-      return inner;
-    });
-    await rejectionOf(impatient, CleanupTimeoutError);
+    const world = new VirtualWorld();
+    const running = world.run(
+      function* () {
+        const task = yield* spawn(() => use(new Connection(1000), () => sleep(1000)));
+        yield* sleep(1);
+        yield* cancel(task);
+      },
+      { cleanupMs: 50 },
+    );
+    await rejectionOf(running, CleanupTimeoutError);
+    expect(world.nowMs).toBe(51);
   });
 
   test("has nothing to dispose of if it is cancelled before the resource is there", () =>

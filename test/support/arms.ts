@@ -14,7 +14,9 @@ export interface ArmOptions {
   readonly cleanupError?: Error;
 }
 
-/** An arm as a generator function. It logs `name begins`, `name returns` or `name throws`, and `name has cleaned up`. */
+/**
+ * An arm as a generator function. It logs `name begins`, `name returns` or `name throws`, and `name has cleaned up`.
+ */
 export function arm(log: string[], name: string, options: ArmOptions): () => Operation<string> {
   return Object.defineProperty(() => work(log, name, options), "name", { value: name });
 }

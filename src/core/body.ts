@@ -1,6 +1,6 @@
-/** A task's body as a part of an operation, which is how locks run what is done under them. */
+/** A task's body as a part of an operation, which is how locks and task locals run what is done under them. */
 
-import { openBody, type Operation, type TaskBody } from "../core/operation.ts";
+import { openBody, type Operation, type TaskBody } from "./operation.ts";
 
 /**
  * Starts the body, for `yield*`.
