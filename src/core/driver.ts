@@ -23,6 +23,9 @@ export interface Driver {
   /** The time on the driver's clock, in nanoseconds; it never goes back. */
   now(): number;
 
+  /** The processor time that the executor's thread has had, in nanoseconds; absent if the driver cannot tell. */
+  threadCpuNs?(): number;
+
   /**
    * Names the one executor that this driver serves from now on.
    * @throws an Error if it serves another one

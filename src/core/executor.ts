@@ -89,6 +89,7 @@ export class Executor implements Scheduler, DriverClient {
     this.hogWatch = new HogWatch(
       hogMs,
       () => this.readClock(),
+      driver.threadCpuNs === undefined ? undefined : () => driver.threadCpuNs!(),
       (ids, tookNs) => this.warnOfHog(ids, tookNs),
     );
     this.looseTasks.waitUntilEmpty(() => this.reportLooseError());
@@ -139,7 +140,12 @@ export class Executor implements Scheduler, DriverClient {
     this.refuseNesting();
     const scope = rootScope(options, "blockOn");
     const main = this.start(scope, body, options, "blockOn", spawnSite());
-    this.block(scope);
+    this.scopes.add(scope);
+    try {
+      this.block(scope);
+    } finally {
+      this.scopes.delete(scope);
+    }
     return takeOutcome(scope, main);
   }
 

@@ -5,6 +5,10 @@
  * To read the clock costs more than to resume a task, so it is read once for a window of resumes. After a hog in a window of
  * several the windows have one resume each for a while, so that the next time its name is certain. Of the tasks only
  * their numbers are kept: they may end, and are then to be collected.
+ *
+ * A thread that the operating system does not let run has no hog: where the driver can tell the thread's processor time,
+ * a window counts only if that has passed, too. It is read a hundred times a second at most, because it takes a system
+ * call.
  */
 
 import { assertTime } from "./errors.ts";
@@ -15,12 +19,17 @@ export class HogWatch {
   private windowStartNs = 0;
   private exactResumesLeft = 0;
   private quietUntilNs = 0;
+  /** When the processor time was read last, and what it was. */
+  private sampledAtNs = -Infinity;
+  private sampledCpuNs = 0;
   private readonly longestNs: number;
 
   constructor(
     /** The longest time that a window may take, in milliseconds; Infinity to watch nobody. */
     longestMs: number,
     private readonly readClock: () => number,
+    /** The processor time of this thread; undefined if nobody can tell. */
+    private readonly readCpuNs: (() => number) | undefined,
     private readonly report: (ids: readonly number[], tookNs: number) => void,
   ) {
     assertTime("hogMs", longestMs);
@@ -31,6 +40,7 @@ export class HogWatch {
   begin(nowNs: number): void {
     this.count = 0;
     this.windowStartNs = nowNs;
+    if (nowNs - this.sampledAtNs > SAMPLE_NS) this.sample(nowNs);
   }
 
   /** A task was resumed, and has suspended or ended. */
@@ -43,8 +53,19 @@ export class HogWatch {
   look(nowNs: number): void {
     const tookNs = nowNs - this.windowStartNs;
     if (this.exactResumesLeft > 0) this.exactResumesLeft--;
-    if (tookNs > this.longestNs && this.count > 0) this.found(nowNs, tookNs);
+    if (tookNs > this.longestNs && this.count > 0 && this.hasRun) this.found(nowNs, tookNs);
     this.begin(nowNs);
+  }
+
+  /** Whether the thread has run for longer than a window may take since a little before this one began. */
+  private get hasRun(): boolean {
+    return this.readCpuNs === undefined || this.readCpuNs() - this.sampledCpuNs > this.longestNs;
+  }
+
+  private sample(nowNs: number): void {
+    if (this.readCpuNs === undefined) return;
+    this.sampledAtNs = nowNs;
+    this.sampledCpuNs = this.readCpuNs();
   }
 
   private found(nowNs: number, tookNs: number): void {
@@ -63,6 +84,9 @@ const WINDOW_RESUMES = 32;
 
 /** How many resumes are timed one by one after a hog: some turns of a busy program. */
 const EXACT_RESUMES = 10_000;
+
+/** How old the processor time may be that a window begins with: a small part of what is too long. */
+const SAMPLE_NS = 10_000_000;
 
 /** A program that hogs all the time is told so once in a while. */
 const QUIET_NS = 1_000_000_000;

@@ -512,9 +512,16 @@ export class Task<T> implements Suspension, ScopeOwner {
   private bodyReturned(value: unknown): void {
     const { children, cancellation } = this;
     if (children !== null && !children.isEmpty) return this.waitForChildren(children, value);
-    if (children !== null && children.hasFailed) this.end(Phase.FAILED, children.takeError());
+    if (children !== null && children.hasFailed) this.childrenFailed(children);
     else if (cancellation !== null && cancellation.isDelivered) this.end(Phase.CANCELLED, undefined);
     else this.end(Phase.COMPLETED, value);
+  }
+
+  private childrenFailed(children: Scope): void {
+    const error = children.takeError();
+    // One that was made of several came up here.
+    notePath(error, this.task);
+    this.end(Phase.FAILED, error);
   }
 
   private bodyThrew(thrown: unknown): void {
@@ -548,6 +555,8 @@ export class Task<T> implements Suspension, ScopeOwner {
     this.phase = phase;
     this.answer = outcome;
     this.children?.end();
+    // Whoever keeps the task, to join it, does not keep what its generator has used.
+    this.iterator = NO_FRAME;
     if (phase === Phase.FAILED && this.firstJoiner === null) this.scope.childFailed(this.task, outcome);
     for (let joiner = this.firstJoiner; joiner !== null; joiner = joiner.nextJoiner) joiner.joined(this.task);
     this.firstJoiner = null;
@@ -599,6 +608,9 @@ class Epilogue implements Frame {
     return ENDED;
   }
 }
+
+/** The generator of a task that has ended. */
+const NO_FRAME: Frame = { next: () => ENDED };
 
 const NO_SCOPES: Scope[] = [];
 

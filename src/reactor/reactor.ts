@@ -70,6 +70,12 @@ export class Reactor implements Driver, Disposable {
     return performance.now() * NS_PER_MS;
   }
 
+  /** As getrusage(2) counts it. */
+  threadCpuNs(): number {
+    const { user, system } = process.threadCpuUsage();
+    return (user + system) * NS_PER_US;
+  }
+
   /** Names who is called when something is ready while the reactor is parked. Serves one at a time. */
   attach(client: DriverClient): void {
     if (this.client !== null) throw new BusyError("this reactor serves another executor: open a Reactor for each");
@@ -261,6 +267,7 @@ export class Reactor implements Driver, Disposable {
 }
 
 const NS_PER_MS = 1_000_000;
+const NS_PER_US = 1_000;
 
 /**
  * What the timers of the host have as well, which count whole milliseconds. A waking costs as much as firing ten

@@ -1,7 +1,7 @@
 /** The grace period of clean-up: what outlasts it is reported, and nothing hangs. */
 
 import { describe, expect, test } from "bun:test";
-import { CleanupTimeoutError, TimeoutError } from "../../src/core/errors.ts";
+import { CleanupTimeoutError, DeadlockError, TimeoutError } from "../../src/core/errors.ts";
 import { DEFAULT_CLEANUP_MS } from "../../src/core/cleanup-timer.ts";
 import { Executor, type RunOptions } from "../../src/core/executor.ts";
 import type { Operation, TaskBody } from "../../src/core/operation.ts";
@@ -266,6 +266,24 @@ describe("a clean-up that outlasts its grace period", () => {
     );
     expect(outcome).toEqual({ ms: 100_000_001, value: "cancelled" });
     expect(log).toEqual(["clean-up begins", "clean-up ends"]);
+    // Nor is there a timer, which would keep the program alive, or hide a deadlock.
+    const executor = new Executor(new VirtualDriver());
+    const error = thrownBy(
+      () =>
+        executor.blockOn(
+          cancelled(function* () {
+            try {
+              yield* sleep(1_000_000);
+            } finally {
+              yield* park<void>(() => {});
+            }
+          }),
+          { cleanupMs: Infinity },
+        ),
+      AggregateError,
+    );
+    // Of all tasks, and then of the one that cannot be cancelled any more.
+    for (const each of error.errors) expect(each).toBeInstanceOf(DeadlockError);
   });
 
   test("and that nobody joins fails the run", async () => {

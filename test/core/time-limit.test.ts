@@ -153,9 +153,24 @@ describe("timeout", () => {
     expect(log).toEqual(["begun"]);
   });
 
-  test("of an infinite time is none", async () => {
+  test("of an infinite time is none, and arms no timer", async () => {
     const { ms } = await timed(() => timeout(Infinity, () => sleep(1_000_000)));
     expect(ms).toBe(1_000_000);
+    const driver = new VirtualDriver();
+    const executor = new Executor(driver);
+    const sizes = await settled(
+      driver,
+      executor.run(() =>
+        timeout(Infinity, function* (limit) {
+          yield* yieldNow();
+          const before = executor.timers.size;
+          limit.expireAfter(1_000);
+          limit.expireAfter(Infinity);
+          return [before, executor.timers.size];
+        }),
+      ),
+    );
+    expect(sizes).toEqual([0, 0]);
   });
 
   test("that passes while the body is about to go on lands at its next wait, and says that it waited for nothing", async () => {
@@ -345,23 +360,18 @@ describe("deadline", () => {
     expect(log).toEqual(["begun", "tidy"]);
   });
 
-  test("that is past takes back the wait that it ends", async () => {
+  test("that is past does not begin the wait that it ends", async () => {
     const log: string[] = [];
     await runVirtually(function* () {
       yield* sleep(30);
       yield* caughtFrom(
         deadline(
           20,
-          park<void>(() => {
-            log.push("armed");
-            return () => log.push("taken back");
-          }),
+          park<void>(() => void log.push("armed")),
         ),
       );
     });
-    expect(log.filter((entry) => entry === "armed")).toEqual(
-      log.filter((entry) => entry === "taken back").map(() => "armed"),
-    );
+    expect(log).toEqual([]);
   });
 
   test("that comes and a value that comes in the same turn: the value counts", async () => {
@@ -522,6 +532,25 @@ describe("nested limits", () => {
     );
     expect(ms).toBe(10);
     expect(error).toBeInstanceOf(TimeoutError);
+  });
+
+  test("both during a shield are the outer one's: the inner one is not heard of", async () => {
+    const log: string[] = [];
+    const { ms, error } = await timed(() =>
+      timeout(20, function* () {
+        try {
+          yield* timeout(10, function* () {
+            yield* shield(() => sleep(30));
+            yield* waitAndTidy(log);
+          });
+        } catch (caught) {
+          log.push(String(caught));
+        }
+      }),
+    );
+    expect(ms).toBe(30);
+    expect((error as TimeoutError).deadlineMs).toBe(20);
+    expect(log).toEqual(["tidy"]);
   });
 
   test("many in one task are all disarmed when the outermost passes", async () => {
