@@ -143,7 +143,8 @@ export class Scope {
 
   /** The body has failed, and so has ended: cancels all children; the error comes out of the scope. */
   bodyFailed(error: unknown): void {
-    this.errors.push(error);
+    // Of several that joined one task each may bring its error.
+    if (!this.errors.includes(error)) this.errors.push(error);
     if (!this.isEnding) this.cancelChildren(error);
   }
 

@@ -23,7 +23,8 @@ export interface SpawnOptions extends TaskOptions {
   readonly daemon?: boolean | undefined;
   /**
    * The error of a supervised task cancels nobody: it stays with the task, for whoever joins it. If nobody has when the
-   * scope ends, it comes out of the scope then, so that it is not lost.
+   * scope ends, it comes out of the scope then, so that it is not lost. Until then the scope keeps the failed task: whom
+   * nobody is going to join should catch its errors itself.
    */
   readonly supervised?: boolean | undefined;
 }

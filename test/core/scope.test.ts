@@ -1788,3 +1788,19 @@ describe("a million operations that are ready", () => {
 
 /** For tests of many rounds, on a machine that is busy with others. */
 const LONGEST_MS = 30_000;
+
+test("the error of one task that several joined comes out as it is", async () => {
+  const error = new Error("the only one");
+  const rejection = await rejectionOf(
+    runVirtually(function* main() {
+      const failing = yield* spawn(function* failing() {
+        yield* sleep(1);
+        throw error;
+      });
+      yield* spawn(() => join(failing));
+      yield* spawn(() => join(failing));
+      yield* sleep(1000);
+    }),
+  );
+  expect(rejection).toBe(error);
+});
