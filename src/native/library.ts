@@ -9,39 +9,14 @@ import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { UnsupportedError } from "../core/errors.ts";
+import { QUEUE_FUNCTIONS } from "./functions/queue.ts";
+import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
 
-const i32 = "i32";
-const u32 = "u32";
-const view = "ptr";
-
-/** Every function of `zig/src/abi.zig`, in its order. */
+/** Every function of `zig/src/abi.zig`, a table for each family. */
 const FUNCTIONS = {
-  bun_reactor_abi_version: { args: [], returns: u32 },
-  bun_reactor_size_bytes: { args: [u32], returns: u32 },
-  clock_monotonic_ns: { args: [], returns: "f64" },
-  queue_open: { args: [view], returns: i32 },
-  queue_close: { args: [view], returns: i32 },
-  queue_register: { args: [view, i32, u32, u32, u32, u32], returns: i32 },
-  queue_reregister: { args: [view, i32, u32, u32, u32, u32], returns: i32 },
-  queue_deregister: { args: [view, i32], returns: i32 },
-  queue_poll: { args: [view, view, "f64"], returns: i32 },
-  queue_wake: { args: [view], returns: i32 },
-  socket_create: { args: [u32], returns: i32 },
-  socket_bind: { args: [i32, view], returns: i32 },
-  socket_listen: { args: [i32, i32], returns: i32 },
-  socket_accept: { args: [i32], returns: i32 },
-  socket_connect: { args: [i32, view], returns: i32 },
-  socket_take_error: { args: [i32], returns: i32 },
-  socket_receive: { args: [i32, view, u32, u32], returns: i32 },
-  socket_send: { args: [i32, view, u32, u32], returns: i32 },
-  socket_send_vectored: { args: [i32, view, u32], returns: i32 },
-  socket_shutdown: { args: [i32, u32], returns: i32 },
-  socket_close: { args: [i32], returns: i32 },
-  socket_set_option: { args: [i32, u32, i32], returns: i32 },
-  socket_get_option: { args: [i32, u32, view], returns: i32 },
-  socket_local_address: { args: [i32, view], returns: i32 },
-  socket_peer_address: { args: [i32, view], returns: i32 },
-} as const satisfies Record<string, FFIFunction>;
+  ...QUEUE_FUNCTIONS,
+  ...SOCKET_FUNCTIONS,
+};
 
 /** The library's functions. */
 export type NativeFunctions = Library<typeof FUNCTIONS>["symbols"];
@@ -58,7 +33,13 @@ export const RING_HEADER_BYTES = 128;
 export const RING_ENTRY_BYTES = 16;
 export const ADDRESS_BYTES = 32;
 export const PART_BYTES = 16;
-const SIZES_BYTES = [QUEUE_BYTES, RING_HEADER_BYTES, RING_ENTRY_BYTES, ADDRESS_BYTES, PART_BYTES];
+const SIZES_BYTES: Readonly<Record<number, number>> = {
+  0: QUEUE_BYTES,
+  1: RING_HEADER_BYTES,
+  2: RING_ENTRY_BYTES,
+  3: ADDRESS_BYTES,
+  4: PART_BYTES,
+};
 
 const SUPPORTED_PLATFORMS = ["linux-x64", "linux-arm64"];
 
@@ -114,8 +95,8 @@ function checkAbi(path: string): void {
   if (version !== ABI_VERSION) {
     throw new Error(`the native library ${path} has ABI version ${version}, but ${ABI_VERSION} is needed. ${ADVICE}`);
   }
-  for (const [structure, expectedBytes] of SIZES_BYTES.entries()) {
-    const actualBytes = functions.bun_reactor_size_bytes(structure);
+  for (const [structure, expectedBytes] of Object.entries(SIZES_BYTES)) {
+    const actualBytes = functions.bun_reactor_size_bytes(Number(structure));
     if (actualBytes === expectedBytes) continue;
     throw new Error(
       `the native library ${path} has ${actualBytes} bytes for structure ${structure}, but ${expectedBytes} are needed. ${ADVICE}`,
