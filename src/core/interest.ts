@@ -25,8 +25,10 @@ export const Readiness = {
   READ_CLOSED: 8,
   /** The peer will take no more: a write fails. Final. */
   WRITE_CLOSED: 16,
-  /** An error is pending on the descriptor. */
+  /** An error is pending on the descriptor; the next read or write tells it. */
   FAILED: 32,
+  /** Both halves are closed (POLLHUP of poll(2)): the other end of a connection, a pipe or a terminal is gone. */
+  HUNG_UP: 64,
 } as const;
 
 /** A set of `Readiness` flags. */

@@ -7,6 +7,7 @@
  */
 
 import type { SystemError } from "./errors.ts";
+import type { FileSystem, TransferCalls } from "./file-system.ts";
 
 /** A resolved place on the network. */
 export interface SocketAddress {
@@ -54,7 +55,7 @@ export type ErrorMeaning =
   | "disconnected"
   | "other";
 
-export interface System {
+export interface System extends TransferCalls {
   /** What `result`, which is below zero, means. */
   meaningOf(result: number): ErrorMeaning;
   /** The error for `result`, which is below zero: what was called, and about which place. */
@@ -77,10 +78,6 @@ export interface System {
   connect(descriptor: number, address: SocketAddress): number;
   /** The outcome of a connection, and any other pending error, as a negated error number; 0 if there is none. */
   takeError(descriptor: number): number;
-  receive(descriptor: number, buffer: Uint8Array, offset: number, length: number): number;
-  send(descriptor: number, buffer: Uint8Array, offset: number, length: number): number;
-  /** Sends parts in order, in one call: from `parts[first]`, `offset` bytes into it. */
-  sendVectored(descriptor: number, parts: readonly Uint8Array[], first: number, offset: number): number;
   shutdown(descriptor: number, half: Half): number;
   close(descriptor: number): number;
   setOption(descriptor: number, option: SocketOption, value: number): number;
@@ -90,4 +87,7 @@ export interface System {
   localAddress(descriptor: number): SocketAddress;
   /** Throws what `errorOf` makes. */
   peerAddress(descriptor: number): SocketAddress;
+
+  /** The calls on descriptors that are no sockets. */
+  readonly files: FileSystem;
 }

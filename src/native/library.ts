@@ -9,6 +9,7 @@ import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { UnsupportedError } from "../core/errors.ts";
+import { FILE_FUNCTIONS } from "./functions/file.ts";
 import { QUEUE_FUNCTIONS } from "./functions/queue.ts";
 import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
 
@@ -16,6 +17,7 @@ import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
 const FUNCTIONS = {
   ...QUEUE_FUNCTIONS,
   ...SOCKET_FUNCTIONS,
+  ...FILE_FUNCTIONS,
 };
 
 /** The library's functions. */
@@ -25,7 +27,7 @@ export type NativeFunctions = Library<typeof FUNCTIONS>["symbols"];
 export const LIBRARY_VARIABLE = "BUN_REACTOR_LIBRARY";
 
 /** `abi_version` in `zig/src/abi.zig`. */
-const ABI_VERSION = 1;
+const ABI_VERSION = 2;
 
 /** The sizes that both sides must agree on, by their number in `bun_reactor_size_bytes`. */
 export const QUEUE_BYTES = 64;
@@ -33,12 +35,14 @@ export const RING_HEADER_BYTES = 128;
 export const RING_ENTRY_BYTES = 16;
 export const ADDRESS_BYTES = 32;
 export const PART_BYTES = 16;
+export const PIPE_PAIR_BYTES = 8;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
   1: RING_HEADER_BYTES,
   2: RING_ENTRY_BYTES,
   3: ADDRESS_BYTES,
   4: PART_BYTES,
+  25: PIPE_PAIR_BYTES,
 };
 
 const SUPPORTED_PLATFORMS = ["linux-x64", "linux-arm64"];

@@ -1,10 +1,11 @@
 /** The real world: `System` over the Zig library. */
 
-import { ptr } from "bun:ffi";
 import { constants } from "node:os";
 import type { SocketAddress, SocketOption, System } from "../core/system.ts";
 import { AddressMemory, parseAddress } from "./address.ts";
-import { nativeLibrary, PART_BYTES } from "./library.ts";
+import { fileSystem } from "./file-system.ts";
+import { nativeLibrary } from "./library.ts";
+import { MOST_PARTS, PartMemory } from "./part-memory.ts";
 import { errorOf, meaningOf } from "./status.ts";
 
 let system: System | undefined;
@@ -63,6 +64,8 @@ function makeSystem(): System {
     },
     localAddress: (descriptor) => readAddress(functions.socket_local_address, "getsockname", descriptor),
     peerAddress: (descriptor) => readAddress(functions.socket_peer_address, "getpeername", descriptor),
+
+    files: fileSystem(functions),
   };
 }
 
@@ -78,27 +81,3 @@ async function resolveName(name: string): Promise<readonly string[]> {
     throw error;
   }
 }
-
-/**
- * The list of parts for a vectored send. It holds addresses, so it is written right before the call and used by that
- * call alone; the buffers themselves are held by the caller meanwhile.
- */
-class PartMemory {
-  private readonly bytes = new Uint8Array(MOST_PARTS * PART_BYTES);
-  private readonly words = new BigUint64Array(this.bytes.buffer);
-
-  write(buffers: readonly Uint8Array[], first: number, offset: number): Uint8Array {
-    const count = Math.min(buffers.length - first, MOST_PARTS);
-    for (let index = 0; index < count; index++) {
-      const buffer = buffers[first + index]!;
-      const skipped = index === 0 ? offset : 0;
-      const isEmpty = buffer.byteLength === 0;
-      this.words[2 * index] = isEmpty ? 0n : BigInt(ptr(buffer, skipped));
-      this.words[2 * index + 1] = BigInt(buffer.byteLength - skipped);
-    }
-    return this.bytes;
-  }
-}
-
-/** sendmsg(2) takes 1,024 parts at most (IOV_MAX); a fraction of them fills a socket's buffer. */
-const MOST_PARTS = 64;

@@ -105,7 +105,6 @@ describe("a registrator", () => {
     writerLeaves.close(writerLeaves.writeEnd);
     const readiness = new Map(takeReady(reactor));
     expect(readiness.get(writer)! & Readiness.FAILED).toBe(Readiness.FAILED);
-    expect(readiness.get(writer)! & Readiness.WRITE_CLOSED).toBe(Readiness.WRITE_CLOSED);
     expect(readiness.get(reader)! & Readiness.READ_CLOSED).toBe(Readiness.READ_CLOSED);
   });
 

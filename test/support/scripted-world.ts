@@ -96,6 +96,7 @@ export class ScriptedWorld extends VirtualDriver {
       getOption: nothing,
       localAddress: () => ({ host: "192.0.2.1", port: 1, family: "IPv4" }),
       peerAddress: (descriptor) => ({ ...parseAddress(this.open.get(descriptor)!)!, port: 80 }),
+      files: unscripted("files"),
     };
   }
 
@@ -121,4 +122,13 @@ export class ScriptedWorld extends VirtualDriver {
     if (addresses !== undefined) return addresses;
     throw new SystemError({ code: "ENOTFOUND", errno: -3008, description: "no such name", syscall: "getaddrinfo" });
   }
+}
+
+/** A part of the system that no test of this world uses. */
+function unscripted<T extends object>(name: string): T {
+  return new Proxy({} as T, {
+    get: (_target, call) => {
+      throw new Error(`the scripted world has no ${name}.${String(call)}`);
+    },
+  });
 }

@@ -5,13 +5,14 @@
 //! would be a BigInt on the other side; a double counts nanoseconds exactly for 104 days.
 
 const std = @import("std");
+const file = @import("file.zig");
 const linux = @import("linux.zig");
 const queue = @import("queue.zig");
 const ring = @import("ring.zig");
 const socket = @import("socket.zig");
 
 /// Raise it with every change of a signature or of a layout; `src/native/library.ts` refuses any other.
-const abi_version: u32 = 1;
+const abi_version: u32 = 2;
 
 /// A failed assertion traps: there is no standard error of our own to write to, and nothing to unwind.
 pub const panic = std.debug.no_panic;
@@ -28,6 +29,7 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
         2 => @sizeOf(ring.Entry),
         3 => @sizeOf(socket.Address),
         4 => @sizeOf(socket.Part),
+        25 => @sizeOf(file.PipePair),
         else => 0,
     };
 }
@@ -125,6 +127,42 @@ export fn socket_local_address(descriptor: i32, address: *socket.Address) i32 {
 
 export fn socket_peer_address(descriptor: i32, address: *socket.Address) i32 {
     return socket.peerAddress(descriptor, address);
+}
+
+export fn file_read(descriptor: i32, buffer: [*]u8, offset: u32, length: u32) i32 {
+    return file.read(descriptor, buffer + offset, length);
+}
+
+export fn file_write(descriptor: i32, buffer: [*]const u8, offset: u32, length: u32) i32 {
+    return file.write(descriptor, buffer + offset, length);
+}
+
+export fn file_write_vectored(descriptor: i32, parts: [*]const socket.Part, count: u32) i32 {
+    return file.writeVectored(descriptor, parts, count);
+}
+
+export fn file_is_non_blocking(descriptor: i32) i32 {
+    return file.isNonBlocking(descriptor);
+}
+
+export fn file_set_non_blocking(descriptor: i32, is_on: u32) i32 {
+    return file.setNonBlocking(descriptor, is_on != 0);
+}
+
+export fn file_make_pipe(pair: *file.PipePair) i32 {
+    return file.makePipe(pair);
+}
+
+export fn file_open(path: [*:0]const u8, access: u32) i32 {
+    return file.open(path, @enumFromInt(access));
+}
+
+export fn file_make_fifo(path: [*:0]const u8, mode: u32) i32 {
+    return file.makeFifo(path, mode);
+}
+
+export fn file_duplicate(descriptor: i32) i32 {
+    return file.duplicate(descriptor);
 }
 
 /// A wait is rounded up to the next nanosecond, so that it never ends early, and shortened to what fits.

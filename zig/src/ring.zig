@@ -39,6 +39,8 @@ pub const Readiness = struct {
     pub const write_closed: u32 = 16;
     /// An error is pending on the descriptor.
     pub const failed: u32 = 32;
+    /// Both halves are closed, or the other end of a terminal or a pipe is gone.
+    pub const hung_up: u32 = 64;
 };
 
 pub const Entry = extern struct {

@@ -317,8 +317,8 @@ const Source = struct {
         if (source.has_bytes or source.has_peer_shut_down) bits |= interest & support.readable;
         if (!source.is_full) bits |= interest & support.writable;
         if (source.has_peer_shut_down and interest & support.readable != 0) bits |= support.read_closed;
-        if (is_closed) bits |= support.read_closed | support.write_closed;
-        if (source.has_failed) bits |= support.write_closed | support.failed;
+        if (is_closed) bits |= support.read_closed | support.write_closed | support.hung_up;
+        if (source.has_failed) bits |= support.failed;
         return bits;
     }
 

@@ -25,6 +25,7 @@ pub const writable = Readiness.writable;
 pub const priority = Readiness.priority;
 pub const read_closed = Readiness.read_closed;
 pub const write_closed = Readiness.write_closed;
+pub const hung_up = Readiness.hung_up;
 pub const failed = Readiness.failed;
 
 /// How long a test waits for what must happen before it fails. Only a broken queue ever waits that long.

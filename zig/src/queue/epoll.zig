@@ -157,9 +157,9 @@ fn toEpoll(interest: u32, delivery: queue.Delivery) u32 {
     return events;
 }
 
-/// EPOLLHUP alone means that both halves are closed; EPOLLRDHUP that the peer shut down its sending half; EPOLLERR
-/// alone, on a pipe, that its reader is gone. On an error and on a hang-up whoever waits must look, whatever it waits
-/// for.
+/// EPOLLHUP means that both halves are closed; EPOLLRDHUP that the peer shut down its sending half. EPOLLERR alone means
+/// that the reader of a pipe is gone, or that an error waits to be fetched, after which a datagram socket goes on: so it
+/// closes nothing, and the next write tells. On an error and on a hang-up whoever waits must look, whatever it waits for.
 fn toReadiness(events: u32) u32 {
     var readiness: u32 = 0;
     const hung_up = events & Epoll.hang_up != 0;
@@ -168,7 +168,7 @@ fn toReadiness(events: u32) u32 {
     if (events & Epoll.out != 0) readiness |= Readiness.writable;
     if (events & Epoll.priority != 0) readiness |= Readiness.priority;
     if (hung_up or events & Epoll.peer_closed != 0) readiness |= Readiness.read_closed;
-    if (hung_up or has_failed) readiness |= Readiness.write_closed;
+    if (hung_up) readiness |= Readiness.write_closed | Readiness.hung_up;
     if (has_failed) readiness |= Readiness.failed;
     return readiness;
 }

@@ -1,0 +1,64 @@
+/** `FileSystem` over the Zig library. */
+
+import { fstatSync, type Stats, unlinkSync } from "node:fs";
+import type { DescriptorKind, FileSystem } from "../core/file-system.ts";
+import type { NativeFunctions } from "./library.ts";
+import { MOST_PARTS, PartMemory } from "./part-memory.ts";
+import { errorOf } from "./status.ts";
+
+export function fileSystem(functions: NativeFunctions): FileSystem {
+  const parts = new PartMemory();
+  const pair = new Int32Array(2);
+  return {
+    receive: functions.file_read,
+    send: functions.file_write,
+    sendVectored: (descriptor, buffers, first, offset) =>
+      functions.file_write_vectored(
+        descriptor,
+        parts.write(buffers, first, offset),
+        Math.min(buffers.length - first, MOST_PARTS),
+      ),
+    isNonBlocking: functions.file_is_non_blocking,
+    setNonBlocking: (descriptor, isOn) => functions.file_set_non_blocking(descriptor, isOn ? 1 : 0),
+    kindOf,
+    makePipe: () => {
+      const result = functions.file_make_pipe(pair);
+      return result < 0 ? result : { reader: pair[0]!, writer: pair[1]! };
+    },
+    open: (path, access) => functions.file_open(toCString(path), access),
+    makeFifo: (path, mode) => functions.file_make_fifo(toCString(path), mode),
+    unlink: (path) => resultOf(() => unlinkSync(path)),
+    duplicate: functions.file_duplicate,
+  };
+}
+
+/** The bytes of a string with a zero at the end, as the system's calls take a path. */
+export function toCString(text: string): Uint8Array {
+  return ENCODER.encode(`${text}\0`);
+}
+
+function kindOf(descriptor: number): DescriptorKind {
+  let stats: Stats | undefined;
+  const result = resultOf(() => void (stats = fstatSync(descriptor)));
+  if (stats === undefined) throw errorOf(result, "fstat");
+  if (stats.isFile()) return "file";
+  if (stats.isDirectory()) return "folder";
+  if (stats.isFIFO()) return "pipe";
+  if (stats.isSocket()) return "socket";
+  if (stats.isCharacterDevice()) return "character device";
+  return stats.isBlockDevice() ? "block device" : "other";
+}
+
+/** 0, or the error number of what a call of `node:fs` throws. */
+function resultOf(call: () => void): number {
+  try {
+    call();
+    return 0;
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    if (errno === undefined) throw error;
+    return -Math.abs(errno);
+  }
+}
+
+const ENCODER = new TextEncoder();
