@@ -11,6 +11,7 @@ export {
   type TaskWait,
   InternalError,
   InvalidYieldError,
+  LimitError,
   NestingError,
   OperationReusedError,
   ReactorError,
@@ -85,6 +86,8 @@ export type { SocketAddress, System } from "./core/system.ts";
 export { Reactor } from "./reactor/reactor.ts";
 export type { ReadyHandler, RegisterOptions, Registrator } from "./reactor/registrator.ts";
 
+export { BufferedReader, type BufferedReaderOptions, type Readable } from "./io/buffered-reader.ts";
+export type { ByteReader, ByteStream, ByteWriter, Delimiter, LineReader, ReadLimit } from "./io/byte-stream.ts";
 export { readable, writable } from "./io/fd.ts";
 export {
   connect,

@@ -63,7 +63,7 @@ function* copy(from: TcpStream, to: TcpStream): Operation<void> {
       if (length === 0) break;
       yield* to.write(buffer, 0, length);
     }
-    to.shutdown();
+    yield* to.shutdown();
   } catch (error) {
     from.reset();
     to.reset();

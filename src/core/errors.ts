@@ -93,10 +93,31 @@ export class UnexpectedEndError extends Error {
     subject: string,
     /** How many bytes came; they are in the buffer. */
     readonly receivedBytes: number,
-    /** How many bytes were asked for. */
+    /** How many bytes were asked for; Infinity if it was all up to a delimiter. */
     readonly wantedBytes: number,
   ) {
     super(`${subject} ended after ${receivedBytes} of ${wantedBytes} bytes`);
+  }
+
+  /** The error of a stream that ended before a delimiter. The bytes that came can still be read. */
+  static before(delimiter: string, subject: string, receivedBytes: number): UnexpectedEndError {
+    const error = new UnexpectedEndError(subject, receivedBytes, Infinity);
+    error.message = `${subject} ended after ${receivedBytes} bytes, before ${delimiter}`;
+    return error;
+  }
+}
+
+/** More came than a limit allows. What came can still be read. */
+export class LimitError extends Error {
+  override readonly name = "LimitError";
+  readonly code = "ERR_LIMIT";
+
+  constructor(
+    message: string,
+    /** How many bytes, or whatever the message counts, were allowed. */
+    readonly limitBytes: number,
+  ) {
+    super(`${message}: raise limitBytes if more is right`);
   }
 }
 

@@ -58,6 +58,11 @@ export class Source {
     return this.isClosedNow;
   }
 
+  /** Whether what is known of it stays known: not of a descriptor that others use as well. */
+  get isCached(): boolean {
+    return this.delivery !== Delivery.ONE_SHOT;
+  }
+
   get hasReader(): boolean {
     return this.reader !== null;
   }

@@ -76,7 +76,7 @@ function* job(onSuspend: () => void): Operation<number> {
     const question = new Uint8Array(8);
     yield* owned.readExactly(question);
     yield* owned.write(MESSAGE);
-    owned.shutdown();
+    yield* owned.shutdown();
     yield* readAll(owned);
   }
 

@@ -94,7 +94,7 @@ function* send(side: Side, reading: Task<void>): Operation<void> {
 }
 
 function* finish(side: Side, reading: Task<void>): Operation<void> {
-  if (side.ending === "shutdown") return side.stream.shutdown();
+  if (side.ending === "shutdown") return yield* side.stream.shutdown();
   side.brokeOff = true;
   // Some break off at once, some when the peer had time to send.
   if (side.random.below(2) === 0) for (let turn = side.random.below(20); turn > 0; turn--) yield* yieldNow();
@@ -102,7 +102,7 @@ function* finish(side: Side, reading: Task<void>): Operation<void> {
   else if (side.ending === "reset") side.stream.reset();
   else {
     reading.cancel();
-    side.stream.shutdown();
+    yield* side.stream.shutdown();
   }
 }
 

@@ -66,7 +66,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
         yield* client.readExactly(answer);
         expect(answer).toEqual(message);
       }
-      client.shutdown();
+      yield* client.shutdown();
       yield* join(echoing);
     });
   });
@@ -131,7 +131,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
   test("readExactly says how many bytes came before the end", async () => {
     await withConnection(way, function* main({ client, server }) {
       yield* client.write("abc");
-      client.shutdown();
+      yield* client.shutdown();
       const buffer = new Uint8Array(12);
       const error = yield* errorOf(server.readExactly(buffer));
       expect(error).toBeInstanceOf(UnexpectedEndError);
@@ -157,7 +157,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
       const writing = yield* spawn(
         function* write() {
           yield* client.write(sent);
-          client.shutdown();
+          yield* client.shutdown();
         },
         { name: "writer" },
       );
@@ -196,7 +196,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
   test("writes a string as UTF-8", async () => {
     await withConnection(way, function* main({ client, server }) {
       yield* client.write("grüß 🦊 \0 ok");
-      client.shutdown();
+      yield* client.shutdown();
       expect(new TextDecoder().decode(yield* readAll(server))).toBe("grüß 🦊 \0 ok");
     });
   });
@@ -208,7 +208,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
       yield* client.writeAll(["a", "", new Uint8Array([98]), new Uint8Array(0), "ç", ""]);
       yield* client.write("");
       yield* client.write(new Uint8Array(0));
-      client.shutdown();
+      yield* client.shutdown();
       expect(new TextDecoder().decode(yield* readAll(server))).toBe("abç");
     });
   });
@@ -222,7 +222,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
       );
       const writing = yield* spawn(function* write() {
         yield* client.writeAll(parts);
-        client.shutdown();
+        yield* client.shutdown();
       });
       yield* yieldNow();
       expect(writing.state).toBe("suspended");
@@ -236,7 +236,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
     await withConnection(way, function* main({ client, server }) {
       const whole = patternOf(100);
       yield* client.writeAll([whole.subarray(90), whole.subarray(10, 20), Buffer.from(whole.buffer, 0, 5)]);
-      client.shutdown();
+      yield* client.shutdown();
       const expected = Buffer.concat([whole.subarray(90), whole.subarray(10, 20), whole.subarray(0, 5)]);
       expect(Buffer.from(yield* readAll(server))).toEqual(expected);
     });
@@ -250,7 +250,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
       const send = (stream: TcpStream) =>
         function* send(): Operation<void> {
           yield* stream.write(bytes);
-          stream.shutdown();
+          yield* stream.shutdown();
         };
       yield* spawn(send(client));
       yield* spawn(send(server));
@@ -264,24 +264,24 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
   test("after shutdown the peer reads the end and may still send; this side may not write", async () => {
     await withConnection(way, function* main({ client, server }) {
       yield* client.write("question");
-      client.shutdown();
-      client.shutdown();
+      yield* client.shutdown();
+      yield* client.shutdown();
       const error = yield* errorOf(client.write("more"));
       expect(error).toBeInstanceOf(ClosedError);
       expect(error.message).toContain("write after shutdown()");
       expect(new TextDecoder().decode(yield* readAll(server))).toBe("question");
       yield* server.write("answer");
-      server.shutdown();
+      yield* server.shutdown();
       expect(new TextDecoder().decode(yield* readAll(client))).toBe("answer");
     });
   });
 
   test("the side that accepted may be the first to shut down", async () => {
     await withConnection(way, function* main({ client, server }) {
-      server.shutdown();
+      yield* server.shutdown();
       expect(yield* client.read(new Uint8Array(1))).toBe(0);
       yield* client.write("still here");
-      client.shutdown();
+      yield* client.shutdown();
       expect(new TextDecoder().decode(yield* readAll(server))).toBe("still here");
     });
   });
@@ -293,11 +293,11 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
       const sent = patternOf(MEBIBYTE);
       const writing = yield* spawn(function* write() {
         yield* client.write(sent);
-        client.shutdown();
+        yield* client.shutdown();
       });
       yield* yieldNow();
       expect(writing.state).toBe("suspended");
-      server.shutdown();
+      yield* server.shutdown();
       expect(yield* client.read(new Uint8Array(1))).toBe(0);
       expect(hashOf(yield* readAll(server))).toBe(hashOf(sent));
       yield* join(writing);
@@ -348,7 +348,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
         expect(error).toBeInstanceOf(ClosedError);
         expect(error.message).toContain(`${verb} after close()`);
       }
-      expect(() => client.shutdown()).toThrow(ClosedError);
+      expect(yield* errorOf(client.shutdown())).toBeInstanceOf(ClosedError);
       expect(() => client.noDelay()).toThrow(ClosedError);
       expect(() => client.keepAlive()).toThrow(ClosedError);
       expect(() => client.localAddress).toThrow(ClosedError);
@@ -448,7 +448,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
             }
             yield* yieldNow();
           }
-          client.shutdown();
+          yield* client.shutdown();
         },
         { name: "intruder" },
       );
