@@ -30,7 +30,6 @@ export { taskPathOf } from "./core/error-trace.ts";
 export type { InstrumentHooks } from "./core/instrument.ts";
 export type { BodyWith, Operation, TaskBody } from "./core/operation.ts";
 export { park, promise, type Resumption } from "./core/park.ts";
-export { ready } from "./core/ready.ts";
 export { scope, type ScopeOptions } from "./core/scope-region.ts";
 export type { Scope } from "./core/scope.ts";
 export { shield } from "./core/shield.ts";
@@ -88,7 +87,17 @@ export type { ReadyHandler, RegisterOptions, Registrator } from "./reactor/regis
 
 export { BufferedReader, type BufferedReaderOptions, type Readable } from "./io/buffered-reader.ts";
 export type { ByteReader, ByteStream, ByteWriter, Delimiter, LineReader, ReadLimit } from "./io/byte-stream.ts";
-export { readable, writable } from "./io/fd.ts";
+export { fdStream, FdStream, type FdStreamOptions } from "./io/fd-stream.ts";
+export { DescriptorSource, notifyClosing, readable, ready, source, writable } from "./io/fd.ts";
+export {
+  makeNamedPipe,
+  type NamedPipeOptions,
+  openNamedPipe,
+  openPipe,
+  type Pipe,
+  type PipeReader,
+  type PipeWriter,
+} from "./io/pipe.ts";
 export {
   connect,
   type ConnectOptions,

@@ -168,6 +168,8 @@ export class SystemError extends Error {
   declare readonly address?: string;
   /** The port that the call was about, if it was about one. */
   declare readonly port?: number;
+  /** The file that the call was about, if it was about one. */
+  declare readonly path?: string;
 
   constructor(facts: SystemErrorFacts) {
     super(`${facts.syscall} ${facts.code}${describePlace(facts)}: ${facts.description}`);
@@ -176,6 +178,7 @@ export class SystemError extends Error {
     this.syscall = facts.syscall;
     if (facts.address !== undefined) this.address = facts.address;
     if (facts.port !== undefined) this.port = facts.port;
+    if (facts.path !== undefined) this.path = facts.path;
   }
 }
 
@@ -186,6 +189,7 @@ export interface SystemErrorFacts {
   readonly syscall: string;
   readonly address?: string | undefined;
   readonly port?: number | undefined;
+  readonly path?: string | undefined;
 }
 
 /** The package itself is wrong. Nobody catches it. */
@@ -250,6 +254,7 @@ function describeReason(reason: unknown): string {
 }
 
 function describePlace(facts: SystemErrorFacts): string {
+  if (facts.path !== undefined) return ` ${facts.path}`;
   if (facts.address === undefined) return "";
   const host = facts.address.includes(":") ? `[${facts.address}]` : facts.address;
   return facts.port === undefined ? ` ${host}` : ` ${host}:${facts.port}`;

@@ -208,7 +208,7 @@ export class Executor implements Scheduler, DriverClient {
    */
   foreignSource(descriptor: number): Source {
     let source = this.foreignSources.get(descriptor);
-    if (source === undefined) {
+    if (source === undefined || source.isClosed) {
       source = new Source(descriptor, Delivery.ONE_SHOT, { label: `descriptor ${descriptor}` });
       this.foreignSources.set(descriptor, source);
     }

@@ -18,7 +18,8 @@ export const Access = { READ: 0, WRITE: 1, BOTH: 2 } as const;
 export type Access = (typeof Access)[keyof typeof Access];
 
 /** What a descriptor is. */
-export type DescriptorKind = "file" | "folder" | "pipe" | "socket" | "character device" | "block device" | "other";
+export type DescriptorKind =
+  "regular file" | "directory" | "pipe" | "socket" | "character device" | "block device" | "other";
 
 /** The two ends of a pipe. */
 export interface PipeEnds {
@@ -30,8 +31,8 @@ export interface FileSystem extends TransferCalls {
   /** 1 if it is non-blocking, 0 if it is not. */
   isNonBlocking(descriptor: number): number;
   setNonBlocking(descriptor: number, isOn: boolean): number;
-  /** Throws what `errorOf` makes. */
-  kindOf(descriptor: number): DescriptorKind;
+  /** Or an error number. */
+  kindOf(descriptor: number): DescriptorKind | number;
   /** A new pipe, both ends non-blocking; or an error number. */
   makePipe(): PipeEnds | number;
   /** Opens without waiting for the other side. */

@@ -33,6 +33,8 @@ export class Source {
   readiness: Readiness = 0;
   /** The place in the registrator's table, which owns it; -1 while the source is not registered. */
   slot = -1;
+  /** How many want it to stay registered while nobody waits for it. */
+  keepers = 0;
   private reader: InterestRequest | null = null;
   private writer: InterestRequest | null = null;
   private isClosedNow = false;

@@ -55,11 +55,16 @@ export type ErrorMeaning =
   | "disconnected"
   | "other";
 
+/** What a call was about, for its error: an address, or a file. */
+export interface CallSubject extends Partial<SocketAddress> {
+  readonly path?: string | undefined;
+}
+
 export interface System extends TransferCalls {
   /** What `result`, which is below zero, means. */
   meaningOf(result: number): ErrorMeaning;
-  /** The error for `result`, which is below zero: what was called, and about which place. */
-  errorOf(result: number, syscall: string, place?: Partial<SocketAddress>): SystemError;
+  /** The error for `result`, which is below zero: what was called, and about what. */
+  errorOf(result: number, syscall: string, subject?: CallSubject): SystemError;
   /** The error number of a time-out. */
   readonly timedOut: number;
   /** Tells the person who runs the program of something that they can change. */

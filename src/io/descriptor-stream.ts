@@ -44,14 +44,16 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
 
   constructor(
     protected readonly system: System,
-    descriptor: number,
+    /** A descriptor of the stream's own, or the source of one that others use as well. */
+    descriptor: number | Source,
     /** How its bytes are moved: sockets have calls of their own. */
     private readonly calls: TransferCalls,
-    delivery: Delivery = Delivery.EDGE,
   ) {
-    this.source = new Source(descriptor, delivery, this);
-    // Nothing is known yet, so the first read and the first write try.
-    if (delivery === Delivery.EDGE) this.source.readiness = Readiness.READABLE | Readiness.WRITABLE;
+    if (typeof descriptor === "number") {
+      this.source = new Source(descriptor, Delivery.EDGE, this);
+      // Nothing is known yet, so the first read and the first write try.
+      this.source.readiness = Readiness.READABLE | Readiness.WRITABLE;
+    } else this.source = descriptor;
   }
 
   /** Words for messages, such as `connection 127.0.0.1:80`. */

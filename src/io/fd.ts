@@ -1,21 +1,30 @@
 /**
- * Waiting for any descriptor, without consuming its bytes: what Bun itself has no call for. The descriptor stays its
- * owner's.
+ * Waiting for any descriptor, without consuming its bytes: what Bun itself has no call for. Sockets, pipes, terminals,
+ * eventfd, timerfd, pidfd, inotify, signalfd, netlink, evdev, another epoll: whatever poll(2) takes. The descriptor stays
+ * its owner's.
  *
- * Each wait is registered for itself, one-shot and level-triggered: what other code has left unread makes the next wait
- * end at once, and nothing is remembered of a number that may be closed and used again.
+ * Facts. Foreign code may leave bytes unread, and may close its number, which the next open then gets; and closing takes a
+ * descriptor out of epoll without a word to whoever waits for it (epoll(7)).
+ *
+ * Decision. Each wait is armed for itself, one-shot and level-triggered: what was left unread makes the next wait end at
+ * once, and nothing is remembered of a number. `source` keeps the registration between the waits, which saves a system
+ * call for each, and forgets the rest all the same. Whoever closes a number says so with `notifyClosing`.
  */
 
-import { assertInteger } from "../core/errors.ts";
+import { assertInteger, ClosedError, SystemError } from "../core/errors.ts";
 import { Interest, type Readiness } from "../core/interest.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
-import { InterestRequest, ParkRequest } from "../core/request.ts";
+import { ready as readySource } from "../core/ready.ts";
+import { AskRequest, InterestRequest, ParkRequest, type Suspension, type Undo } from "../core/request.ts";
+import { Source } from "../core/source.ts";
+import type { System } from "../core/system.ts";
 
 /**
  * Suspends the task until the descriptor has something to read, is at its end, or has an error pending.
  * @returns what is ready, as `Readiness` flags
- * @throws RangeError if `descriptor` is none; BusyError if another task waits to read it; SystemError `EBADF` if it is
- *   closed, `EPERM` if it cannot be waited for (a regular file is always ready; see epoll_ctl(2))
+ * @throws RangeError if `descriptor` is none; BusyError if another task waits to read it; ClosedError if `notifyClosing`
+ *   was called meanwhile; SystemError `EBADF` if it is closed, `EPERM` if it is always ready, as a regular file is
+ *   (epoll_ctl(2))
  */
 export function readable(descriptor: number): Operation<Readiness> {
   return waitFor("readable", descriptor, Interest.READABLE);
@@ -24,21 +33,168 @@ export function readable(descriptor: number): Operation<Readiness> {
 /**
  * Suspends the task until the descriptor has room to write, will take no more, or has an error pending.
  * @returns what is ready, as `Readiness` flags
- * @throws RangeError if `descriptor` is none; BusyError if another task waits to write to it; SystemError `EBADF` if it
- *   is closed, `EPERM` if it cannot be waited for (a regular file is always ready; see epoll_ctl(2))
+ * @throws what `readable` throws; BusyError if another task waits to write to it
  */
 export function writable(descriptor: number): Operation<Readiness> {
   return waitFor("writable", descriptor, Interest.WRITABLE);
 }
 
-function waitFor(operationName: string, descriptor: number, interest: Interest): Operation<Readiness> {
-  assertInteger(`${operationName}: descriptor`, descriptor, 0, HIGHEST_DESCRIPTOR);
-  const request = new ParkRequest(
-    (suspension) => new InterestRequest(suspension.scheduler.foreignSource(descriptor), interest).arm(suspension),
-    `descriptor ${descriptor} to be ${operationName}`,
-  );
-  return new RequestOperation(operationName, request);
+/**
+ * Suspends the task until a descriptor is ready for one of several interests; a hang-up or an error ends every wait.
+ *
+ *     const what = yield* ready(fd, Interest.READABLE | Interest.WRITABLE);
+ *     if (what & Readiness.READABLE) …
+ *
+ * Of a source that was registered by hand, edge-triggered, what was reported stays known, and `ready` ends at once, until
+ * `source.clearReadable()` or `source.clearWritable()` takes it back: call it when a read or a write has said `EAGAIN`,
+ * and not before (epoll(7)).
+ * @returns what is ready, as `Readiness` flags
+ * @throws RangeError if `interest` is none; what `readable` throws
+ */
+export function ready(target: number | Source, interest: Interest): Operation<Readiness> {
+  if (target instanceof Source) return readySource(target, interest);
+  assertInteger("ready: interest", interest, Interest.READABLE, EVERY_INTEREST);
+  return waitFor("ready", target, interest);
 }
+
+/**
+ * Keeps a descriptor registered between waits, for whoever waits for it again and again: each wait then costs one system
+ * call instead of two. Waits by its number go on beside it. To be closed before the descriptor is.
+ *
+ *     using serial = yield* source(fd);
+ *     for (;;) { yield* serial.readable(); … }
+ *
+ * @throws RangeError if `descriptor` is none
+ */
+export function source(descriptor: number): Operation<DescriptorSource> {
+  assertDescriptor("source", descriptor);
+  return new RequestOperation("source", new SourceRequest(descriptor));
+}
+
+/**
+ * Tells that a descriptor is about to be closed by somebody who is not this package: tasks that wait for it get a
+ * `ClosedError`, and nothing is left of it in the event queue. Without this they would wait for ever, because a close
+ * takes a descriptor out of epoll silently. Does nothing if no task waits. (trio's `notify_closing` is the same.)
+ * @throws RangeError if `descriptor` is none
+ */
+export function notifyClosing(descriptor: number): Operation<void> {
+  assertDescriptor("notifyClosing", descriptor);
+  return new RequestOperation("notifyClosing", new ClosingRequest(descriptor));
+}
+
+/** A descriptor that stays registered; see `source`. */
+export class DescriptorSource implements Disposable {
+  private isClosed = false;
+
+  /** For `source`. */
+  constructor(private readonly source: Source) {
+    source.keepers++;
+  }
+
+  get descriptor(): number {
+    return this.source.descriptor;
+  }
+
+  /** See the function `readable`. @throws ClosedError after `close` */
+  readable(): Operation<Readiness> {
+    return this.ready(Interest.READABLE);
+  }
+
+  /** See the function `writable`. @throws ClosedError after `close` */
+  writable(): Operation<Readiness> {
+    return this.ready(Interest.WRITABLE);
+  }
+
+  /** See the function `ready`. @throws ClosedError after `close` */
+  ready(interest: Interest): Operation<Readiness> {
+    assertInteger("ready: interest", interest, Interest.READABLE, EVERY_INTEREST);
+    const arm = (suspension: Suspension): Undo | null => {
+      if (this.isClosed) throw new ClosedError(`the source of descriptor ${this.descriptor} is closed`);
+      return armSource(this.source, interest, "ready", suspension);
+    };
+    return new RequestOperation("ready", new ParkRequest(arm, this.source.describeWait(interest)));
+  }
+
+  /** Gives the registration back. Tasks that wait for the descriptor get a `ClosedError`. Does nothing the second time. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.source.keepers--;
+    if (this.source.isClosed) return;
+    this.source.fail(
+      new ClosedError(`the source of descriptor ${this.descriptor} was closed while a task waited for it`),
+    );
+    this.source.driver?.disarm(this.source);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** For `fd.ts` and streams on descriptors of others: refuses what is no descriptor. */
+export function assertDescriptor(caller: string, descriptor: unknown): asserts descriptor is number {
+  assertInteger(`${caller}: descriptor`, descriptor, 0, HIGHEST_DESCRIPTOR);
+}
+
+function waitFor(caller: string, descriptor: number, interest: Interest): Operation<Readiness> {
+  assertDescriptor(caller, descriptor);
+  const arm = (suspension: Suspension): Undo | null =>
+    armSource(suspension.scheduler.foreignSource(descriptor), interest, caller, suspension);
+  return new RequestOperation(caller, new ParkRequest(arm, `descriptor ${descriptor} to be ${caller}`));
+}
+
+function armSource(source: Source, interest: Interest, caller: string, suspension: Suspension): Undo | null {
+  try {
+    return new InterestRequest(source, interest).arm(suspension);
+  } catch (error) {
+    throw explain(error, caller, source.descriptor, suspension.scheduler.driver.system);
+  }
+}
+
+/** What the errors of epoll_ctl(2) mean, few people would guess. */
+function explain(error: unknown, caller: string, descriptor: number, system: System | undefined): unknown {
+  if (!(error instanceof SystemError)) return error;
+  const { code, errno } = error;
+  if (code === "EBADF") return closedDescriptor(caller, descriptor, errno);
+  if (code !== "EPERM" || system === undefined) return error;
+  const kind = system.files.kindOf(descriptor);
+  const advice = kind === "directory" ? "watch it with watch()" : "read or write it at once (fs.readSync, Bun.file)";
+  const description = `descriptor ${descriptor} is a ${kind}, which is always ready, so there is nothing to wait for: ${advice}`;
+  return new SystemError({ code, errno, syscall: caller, description });
+}
+
+/** For `fd.ts` and streams on descriptors of others: the error for a number that is not open. */
+export function closedDescriptor(caller: string, descriptor: number, errno: number): SystemError {
+  return new SystemError({
+    code: "EBADF",
+    errno,
+    syscall: caller,
+    description: `descriptor ${descriptor} is not open: it was closed, or never opened`,
+  });
+}
+
+class SourceRequest extends AskRequest {
+  constructor(private readonly descriptor: number) {
+    super();
+  }
+
+  protected answer({ scheduler }: Suspension): DescriptorSource {
+    return new DescriptorSource(scheduler.foreignSource(this.descriptor));
+  }
+}
+
+class ClosingRequest extends AskRequest {
+  constructor(private readonly descriptor: number) {
+    super();
+  }
+
+  protected answer({ scheduler }: Suspension): void {
+    scheduler.foreignSource(this.descriptor).close();
+  }
+}
+
+const EVERY_INTEREST: Interest = Interest.READABLE | Interest.WRITABLE | Interest.PRIORITY;
 
 /** Descriptors are the non-negative numbers of a C int. */
 const HIGHEST_DESCRIPTOR = 0x7fffffff;

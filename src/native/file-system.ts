@@ -4,7 +4,6 @@ import { fstatSync, type Stats, unlinkSync } from "node:fs";
 import type { DescriptorKind, FileSystem } from "../core/file-system.ts";
 import type { NativeFunctions } from "./library.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
-import { errorOf } from "./status.ts";
 
 export function fileSystem(functions: NativeFunctions): FileSystem {
   const parts = new PartMemory();
@@ -37,12 +36,12 @@ export function toCString(text: string): Uint8Array {
   return ENCODER.encode(`${text}\0`);
 }
 
-function kindOf(descriptor: number): DescriptorKind {
+function kindOf(descriptor: number): DescriptorKind | number {
   let stats: Stats | undefined;
   const result = resultOf(() => void (stats = fstatSync(descriptor)));
-  if (stats === undefined) throw errorOf(result, "fstat");
-  if (stats.isFile()) return "file";
-  if (stats.isDirectory()) return "folder";
+  if (stats === undefined) return result;
+  if (stats.isFile()) return "regular file";
+  if (stats.isDirectory()) return "directory";
   if (stats.isFIFO()) return "pipe";
   if (stats.isSocket()) return "socket";
   if (stats.isCharacterDevice()) return "character device";

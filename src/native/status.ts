@@ -3,7 +3,7 @@
 import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 import { SystemError } from "../core/errors.ts";
-import type { ErrorMeaning, SocketAddress } from "../core/system.ts";
+import type { CallSubject, ErrorMeaning } from "../core/system.ts";
 
 /**
  * What the operations act on; every other number is just an error. accept(2) says which errors concern only the
@@ -46,7 +46,8 @@ export function meaningOf(result: number): ErrorMeaning {
 }
 
 /** The error for a negated error number, in the shape of Node.js's. */
-export function errorOf(result: number, syscall: string, place: Partial<SocketAddress> = {}): SystemError {
+export function errorOf(result: number, syscall: string, subject: CallSubject = {}): SystemError {
   const [code, description] = SYSTEM_ERRORS.get(result) ?? [`E${-result}`, `error ${-result}`];
-  return new SystemError({ code, errno: result, description, syscall, address: place.host, port: place.port });
+  const { host: address, port, path } = subject;
+  return new SystemError({ code, errno: result, description, syscall, address, port, path });
 }

@@ -86,7 +86,7 @@ export class Registrator {
   /** Watches a one-shot source for what is still wanted; if that is nothing, lets go of it. */
   disarm(source: Source): void {
     if (source.delivery !== Delivery.ONE_SHOT || source.slot === NO_SLOT) return;
-    if (source.wanted === 0) this.release(source);
+    if (source.wanted === 0) this.letGo(source);
     else if (source.wanted !== source.armed) this.rearmForTheRest(source);
   }
 
@@ -98,6 +98,15 @@ export class Registrator {
   /** All registered sources. */
   *[Symbol.iterator](): Generator<Source, void, unknown> {
     for (const source of this.sources) if (source !== null) yield source;
+  }
+
+  /**
+   * Nobody waits for a one-shot source. One that is to stay registered counts as armed for nothing, so that the next wait
+   * asks the kernel in any case, and finds out if the descriptor was closed meanwhile.
+   */
+  private letGo(source: Source): void {
+    if (source.keepers === 0) this.release(source);
+    else source.armed = 0;
   }
 
   private add(source: Source, interest: Interest): void {

@@ -313,7 +313,7 @@ describe("readable and writable", () => {
       own.run(() => readable(NO_DESCRIPTOR)),
       SystemError,
     );
-    expect(error).toMatchObject({ code: "EBADF", syscall: "epoll_ctl" });
+    expect(error).toMatchObject({ code: "EBADF", syscall: "readable" });
     expect(error.errno).toBeLessThan(0);
   });
 });
