@@ -1,5 +1,12 @@
 /** The public names of `bun-reactor/test`, the kit for tests of tasks, and nothing else. */
 
+export {
+  checkByteStream,
+  checkOneWayStream,
+  type OneWayPair,
+  type StreamCheckOptions,
+  type StreamPair,
+} from "./testing/byte-stream-check.ts";
 export type { ClockOptions } from "./testing/clockwork.ts";
 export type { Random } from "./testing/random.ts";
 export { settled } from "./testing/settled.ts";

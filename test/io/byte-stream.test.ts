@@ -1,0 +1,79 @@
+/** The suite that every stream of bytes must pass (`bun-reactor/test`), against each kind that this package has. */
+
+import { beforeAll, describe, expect, test } from "bun:test";
+import type { ByteReader, Operation } from "../../src/index.ts";
+import { fdStream, openNamedPipe, makeNamedPipe, openPipe, run } from "../../src/index.ts";
+import { checkByteStream, checkOneWayStream, type OneWayPair, type StreamPair } from "../../src/test.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
+import { rejectionOf } from "../support/failure.ts";
+import { SocketPair } from "../support/libc.ts";
+import { connectToSelf, WAYS } from "../support/loopback.ts";
+import { temporaryPath } from "../support/temporary.ts";
+
+// The reactor of this thread opens with its first use, and stays.
+beforeAll(() => run(() => checkOneWayStream(openPipe)));
+
+describe.each(WAYS)("in %s", (_name, way) => {
+  expectNothingLeftBehind();
+
+  test("TCP connections pass", () => way(() => checkByteStream(tcpPair)));
+
+  test("pipes pass", () => way(() => checkOneWayStream(openPipe)));
+
+  test("named pipes pass", () => way(() => checkOneWayStream(namedPipe)));
+
+  test("sockets of others pass", () => way(() => checkByteStream(foreignSockets)));
+
+  test("pipes of others pass, except that only a close ends them", () =>
+    way(() => checkOneWayStream(foreignPipe, { canShutDown: false })));
+});
+
+test("a stream that breaks a rule fails, with the scenario's name", async () => {
+  const error = await rejectionOf(
+    run(() =>
+      checkOneWayStream(function* broken() {
+        const { reader, writer } = yield* openPipe();
+        return { writer, reader: withReads(reader, 1) };
+      }),
+    ),
+  );
+  expect(error.message).toContain("the stream fails where");
+  expect(error.message).toContain('"bytes come out as they went in"');
+});
+
+function* tcpPair(): Operation<StreamPair> {
+  const { client, server } = yield* connectToSelf();
+  return { left: client, right: server };
+}
+
+function* namedPipe(): Operation<OneWayPair> {
+  using path = temporaryPath("pipe");
+  yield* makeNamedPipe(path.name);
+  const reader = yield* openNamedPipe(path.name, "read");
+  return { reader, writer: yield* openNamedPipe(path.name, "write") };
+}
+
+function* foreignSockets(): Operation<StreamPair> {
+  const pair = new SocketPair();
+  return { left: yield* fdStream(pair.left), right: yield* fdStream(pair.right) };
+}
+
+function* foreignPipe(): Operation<OneWayPair> {
+  const { reader, writer } = yield* openPipe();
+  return { reader: yield* fdStream(reader.descriptor), writer: yield* fdStream(writer.descriptor) };
+}
+
+/** A reader that drops the first bytes of each read. */
+function withReads(reader: ByteReader, dropped: number): ByteReader {
+  return new Proxy(reader, {
+    get(target, key) {
+      if (key === "readExactly")
+        return function* readExactly(buffer: Uint8Array): Operation<void> {
+          yield* target.readExactly(buffer);
+          buffer.copyWithin(0, dropped);
+        };
+      const value: unknown = Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
