@@ -7,11 +7,10 @@ import { checkByteStream, checkOneWayStream, type OneWayPair, type StreamPair } 
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { SocketPair } from "../support/libc.ts";
-import { connectToSelf, WAYS } from "../support/loopback.ts";
+import { connectToSelf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryPath } from "../support/temporary.ts";
 
-// The reactor of this thread opens with its first use, and stays.
-beforeAll(() => run(() => checkOneWayStream(openPipe)));
+beforeAll(openReactor);
 
 describe.each(WAYS)("in %s", (_name, way) => {
   expectNothingLeftBehind();

@@ -1,7 +1,16 @@
 /** Real connections of this process to itself, and what is left of them. */
 
 import { networkInterfaces } from "node:os";
-import { blockOn, connect, listen, type Operation, run, type TaskBody, type TcpStream } from "../../src/index.ts";
+import {
+  blockOn,
+  connect,
+  listen,
+  type Operation,
+  run,
+  sleep,
+  type TaskBody,
+  type TcpStream,
+} from "../../src/index.ts";
 import { holdings } from "./descriptors.ts";
 
 /** The two ends of a connection. */
@@ -18,6 +27,11 @@ export const WAYS: readonly (readonly [string, Way])[] = [
   ["run", (body) => run(body)],
   ["blockOn", async (body) => blockOn(body)],
 ];
+
+/** The reactor of this thread opens at the first deadline, and stays: to be called before what is open is looked at. */
+export function openReactor(): Promise<void> {
+  return run(() => sleep(1));
+}
 
 /** Makes a connection; whoever takes it closes both ends. */
 export function* connectToSelf(): Operation<Connection> {

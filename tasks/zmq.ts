@@ -1,0 +1,33 @@
+/**
+ * ZeroMQ in both of its usual forms: a REP socket that answers in capitals, and a PUB socket on which all hear what was asked.
+ *
+ *     bun tasks/zmq.ts --reply tcp://127.0.0.1:5555 --publish tcp://127.0.0.1:5556
+ *
+ * Any client of ZeroMQ can ask and listen. Ctrl-C ends it.
+ */
+
+import type { Operation } from "../src/index.ts";
+import { readArguments } from "./support/arguments.ts";
+import { SocketKind, ZeroMQ } from "./support/libzmq.ts";
+import { runProgram } from "./support/program.ts";
+
+const { reply, publish } = readArguments("bun tasks/zmq.ts [--reply ENDPOINT] [--publish ENDPOINT]", {
+  reply: (text = "tcp://127.0.0.1:*") => text,
+  publish: (text = "tcp://127.0.0.1:*") => text,
+});
+
+function* serve(): Operation<void> {
+  using context = new ZeroMQ();
+  const answers = context.socket(SocketKind.REP);
+  answers.bind(reply);
+  const news = context.socket(SocketKind.PUB);
+  news.bind(publish);
+  console.log(`answering on ${answers.endpoint}, publishing on ${news.endpoint}`);
+  for (;;) {
+    const question = yield* answers.receiveText();
+    yield* answers.send(question.toUpperCase());
+    yield* news.send("question", question);
+  }
+}
+
+await runProgram(serve);
