@@ -41,6 +41,10 @@ export interface FileSystem extends TransferCalls {
   makeFifo(path: string, mode: number): number;
   /** Removes a name (unlink(2)). */
   unlink(path: string): number;
+  /** Tells two files apart, though they have had the same name; null if there is no file of that name. */
+  identityOf(path: string): string | null;
+  /** Changes the permissions (chmod(2)). */
+  setMode(path: string, mode: number): number;
   /** Another number for the same open file. */
   duplicate(descriptor: number): number;
 }

@@ -8,6 +8,7 @@
 
 import type { SystemError } from "./errors.ts";
 import type { FileSystem, TransferCalls } from "./file-system.ts";
+import type { UnixSystem } from "./unix-system.ts";
 
 /** A resolved place on the network. */
 export interface SocketAddress {
@@ -95,4 +96,6 @@ export interface System extends TransferCalls {
 
   /** The calls on descriptors that are no sockets. */
   readonly files: FileSystem;
+  /** The calls on unix sockets. */
+  readonly unix: UnixSystem;
 }

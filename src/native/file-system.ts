@@ -1,6 +1,6 @@
 /** `FileSystem` over the Zig library. */
 
-import { fstatSync, type Stats, unlinkSync } from "node:fs";
+import { chmodSync, fstatSync, lstatSync, type Stats, unlinkSync } from "node:fs";
 import type { DescriptorKind, FileSystem } from "../core/file-system.ts";
 import type { NativeFunctions } from "./library.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
@@ -27,6 +27,11 @@ export function fileSystem(functions: NativeFunctions): FileSystem {
     open: (path, access) => functions.file_open(toCString(path), access),
     makeFifo: (path, mode) => functions.file_make_fifo(toCString(path), mode),
     unlink: (path) => resultOf(() => unlinkSync(path)),
+    identityOf: (path) => {
+      const stats = lstatSync(path, { throwIfNoEntry: false });
+      return stats === undefined ? null : `${stats.dev}:${stats.ino}`;
+    },
+    setMode: (path, mode) => resultOf(() => chmodSync(path, mode)),
     duplicate: functions.file_duplicate,
   };
 }

@@ -12,12 +12,14 @@ import { UnsupportedError } from "../core/errors.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
 import { QUEUE_FUNCTIONS } from "./functions/queue.ts";
 import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
+import { UNIX_FUNCTIONS } from "./functions/unix.ts";
 
 /** Every function of `zig/src/abi.zig`, a table for each family. */
 const FUNCTIONS = {
   ...QUEUE_FUNCTIONS,
   ...SOCKET_FUNCTIONS,
   ...FILE_FUNCTIONS,
+  ...UNIX_FUNCTIONS,
 };
 
 /** The library's functions. */
@@ -27,7 +29,7 @@ export type NativeFunctions = Library<typeof FUNCTIONS>["symbols"];
 export const LIBRARY_VARIABLE = "BUN_REACTOR_LIBRARY";
 
 /** `abi_version` in `zig/src/abi.zig`. */
-const ABI_VERSION = 2;
+const ABI_VERSION = 3;
 
 /** The sizes that both sides must agree on, by their number in `bun_reactor_size_bytes`. */
 export const QUEUE_BYTES = 64;
@@ -35,6 +37,8 @@ export const RING_HEADER_BYTES = 128;
 export const RING_ENTRY_BYTES = 16;
 export const ADDRESS_BYTES = 32;
 export const PART_BYTES = 16;
+export const UNIX_ADDRESS_BYTES = 112;
+export const UNIX_MESSAGE_BYTES = 1168;
 export const PIPE_PAIR_BYTES = 8;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
@@ -42,6 +46,8 @@ const SIZES_BYTES: Readonly<Record<number, number>> = {
   2: RING_ENTRY_BYTES,
   3: ADDRESS_BYTES,
   4: PART_BYTES,
+  10: UNIX_ADDRESS_BYTES,
+  11: UNIX_MESSAGE_BYTES,
   25: PIPE_PAIR_BYTES,
 };
 

@@ -5,6 +5,7 @@ import type { SocketAddress, SocketOption, System } from "../core/system.ts";
 import { AddressMemory, parseAddress } from "./address.ts";
 import { fileSystem } from "./file-system.ts";
 import { nativeLibrary } from "./library.ts";
+import { unixSystem } from "./unix-system.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
 import { errorOf, meaningOf } from "./status.ts";
 
@@ -66,6 +67,7 @@ function makeSystem(): System {
     peerAddress: (descriptor) => readAddress(functions.socket_peer_address, "getpeername", descriptor),
 
     files: fileSystem(functions),
+    unix: unixSystem(functions),
   };
 }
 

@@ -97,6 +97,7 @@ export class ScriptedWorld extends VirtualDriver {
       localAddress: () => ({ host: "192.0.2.1", port: 1, family: "IPv4" }),
       peerAddress: (descriptor) => ({ ...parseAddress(this.open.get(descriptor)!)!, port: 80 }),
       files: unscripted("files"),
+      unix: unscripted("unix"),
     };
   }
 

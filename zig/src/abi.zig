@@ -10,9 +10,10 @@ const linux = @import("linux.zig");
 const queue = @import("queue.zig");
 const ring = @import("ring.zig");
 const socket = @import("socket.zig");
+const unix = @import("unix.zig");
 
 /// Raise it with every change of a signature or of a layout; `src/native/library.ts` refuses any other.
-const abi_version: u32 = 2;
+const abi_version: u32 = 3;
 
 /// A failed assertion traps: there is no standard error of our own to write to, and nothing to unwind.
 pub const panic = std.debug.no_panic;
@@ -29,6 +30,8 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
         2 => @sizeOf(ring.Entry),
         3 => @sizeOf(socket.Address),
         4 => @sizeOf(socket.Part),
+        10 => @sizeOf(unix.Address),
+        11 => @sizeOf(unix.Message),
         25 => @sizeOf(file.PipePair),
         else => 0,
     };
@@ -163,6 +166,62 @@ export fn file_make_fifo(path: [*:0]const u8, mode: u32) i32 {
 
 export fn file_duplicate(descriptor: i32) i32 {
     return file.duplicate(descriptor);
+}
+
+export fn unix_create(kind: u32) i32 {
+    return unix.create(@enumFromInt(kind));
+}
+
+export fn unix_make_pair(kind: u32, pair: *unix.Pair) i32 {
+    return unix.makePair(@enumFromInt(kind), pair);
+}
+
+export fn unix_bind(descriptor: i32, address: *const unix.Address) i32 {
+    return unix.bind(descriptor, address);
+}
+
+export fn unix_connect(descriptor: i32, address: *const unix.Address) i32 {
+    return unix.connect(descriptor, address);
+}
+
+export fn unix_local_address(descriptor: i32, address: *unix.Address) i32 {
+    return unix.localAddress(descriptor, address);
+}
+
+export fn unix_peer_address(descriptor: i32, address: *unix.Address) i32 {
+    return unix.peerAddress(descriptor, address);
+}
+
+export fn unix_peer_credentials(descriptor: i32, credentials: *unix.Credentials) i32 {
+    return unix.peerCredentials(descriptor, credentials);
+}
+
+export fn unix_pass_credentials(descriptor: i32) i32 {
+    return unix.passCredentials(descriptor);
+}
+
+export fn unix_send(
+    descriptor: i32,
+    bytes: [*]const u8,
+    length: u32,
+    to: ?*const unix.Address,
+    descriptors: [*]const i32,
+    descriptor_count: u32,
+) i32 {
+    return unix.send(descriptor, bytes[0..length], to, descriptors[0..descriptor_count]);
+}
+
+export fn unix_receive(
+    descriptor: i32,
+    bytes: [*]u8,
+    length: u32,
+    kind: u32,
+    most_descriptors: u32,
+    has_sender: u32,
+    message: *unix.Message,
+) i32 {
+    const room: unix.Room = .{ .descriptors = most_descriptors, .has_sender = has_sender != 0 };
+    return unix.receive(descriptor, bytes[0..length], @enumFromInt(kind), room, message);
 }
 
 /// A wait is rounded up to the next nanosecond, so that it never ends early, and shortened to what fits.
