@@ -33,7 +33,7 @@ export function expectNothingLeftBehind(): void {
  * What is there now that was not before. A Worker reports its end a moment before the kernel has taken its thread away,
  * and nobody reports that: so this looks again at each turn of the host's loop, and gives up only on what stays.
  */
-async function leftBehind(before: Holdings): Promise<Holdings> {
+export async function leftBehind(before: Holdings): Promise<Holdings> {
   const known = new Set(before.descriptors);
   const givesUpMs = performance.now() + MOST_PATIENCE_MS;
   for (;;) {
