@@ -108,3 +108,16 @@ export {
   TcpListener,
   TcpStream,
 } from "./io/tcp.ts";
+export {
+  bindUdp,
+  type BindUdpOptions,
+  connectUdp,
+  type ConnectUdpOptions,
+  type Datagram,
+  DatagramBatch,
+  type DatagramBatchOptions,
+  DatagramError,
+  type UdpBuffers,
+  type UdpDestination,
+  UdpSocket,
+} from "./io/udp.ts";

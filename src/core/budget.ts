@@ -26,3 +26,8 @@ export function exhaustBudget(): void {
 export function spendBudget(): boolean {
   return --left >= 0;
 }
+
+/** Called by an operation that did the work of several, in addition. */
+export function chargeBudget(operations: number): void {
+  left -= operations;
+}

@@ -6,6 +6,7 @@
  * that into the error to throw.
  */
 
+import type { DatagramSystem } from "./datagram-system.ts";
 import type { SystemError } from "./errors.ts";
 import type { FileSystem, TransferCalls } from "./file-system.ts";
 import type { UnixSystem } from "./unix-system.ts";
@@ -98,4 +99,6 @@ export interface System extends TransferCalls {
   readonly files: FileSystem;
   /** The calls on unix sockets. */
   readonly unix: UnixSystem;
+  /** The calls on datagram sockets. */
+  readonly datagrams: DatagramSystem;
 }

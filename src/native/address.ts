@@ -6,7 +6,7 @@ import { ADDRESS_BYTES } from "./library.ts";
 /** The memory of one address; used for one call at a time, so one serves a whole thread. */
 export class AddressMemory {
   readonly bytes = new Uint8Array(ADDRESS_BYTES);
-  private readonly words = new Uint32Array(this.bytes.buffer);
+  readonly words = new Uint32Array(this.bytes.buffer);
 
   /** Writes an address for a call to read. */
   write({ host, port, family }: SocketAddress): Uint8Array {
@@ -17,6 +17,12 @@ export class AddressMemory {
     this.bytes.fill(0, FIRST_BYTE);
     this.bytes.set(family === "IPv4" ? parseIPv4(text) : parseIPv6(text), FIRST_BYTE);
     return this.bytes;
+  }
+
+  /** Reads an address from the words of another memory. */
+  readWords(words: Uint32Array): SocketAddress {
+    this.words.set(words);
+    return this.read();
   }
 
   /** Reads the address that a call has written. */
@@ -102,7 +108,7 @@ function compress(groups: readonly string[]): string {
 }
 
 const IPV6_BYTES = 16;
-const FAMILY_IPV4 = 4;
-const FAMILY_IPV6 = 6;
+export const FAMILY_IPV4 = 4;
+export const FAMILY_IPV6 = 6;
 const FIRST_BYTE = 16;
 const Word = { FAMILY: 0, PORT: 1, SCOPE: 2 } as const;

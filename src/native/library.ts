@@ -9,6 +9,7 @@ import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { UnsupportedError } from "../core/errors.ts";
+import { DATAGRAM_FUNCTIONS } from "./functions/datagram.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
 import { QUEUE_FUNCTIONS } from "./functions/queue.ts";
 import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
@@ -20,6 +21,7 @@ const FUNCTIONS = {
   ...SOCKET_FUNCTIONS,
   ...FILE_FUNCTIONS,
   ...UNIX_FUNCTIONS,
+  ...DATAGRAM_FUNCTIONS,
 };
 
 /** The library's functions. */
@@ -39,6 +41,7 @@ export const ADDRESS_BYTES = 32;
 export const PART_BYTES = 16;
 export const UNIX_ADDRESS_BYTES = 112;
 export const UNIX_MESSAGE_BYTES = 1168;
+export const DATAGRAM_SLOT_BYTES = 40;
 export const PIPE_PAIR_BYTES = 8;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
@@ -48,6 +51,7 @@ const SIZES_BYTES: Readonly<Record<number, number>> = {
   4: PART_BYTES,
   10: UNIX_ADDRESS_BYTES,
   11: UNIX_MESSAGE_BYTES,
+  12: DATAGRAM_SLOT_BYTES,
   25: PIPE_PAIR_BYTES,
 };
 

@@ -3,6 +3,7 @@
 import { constants } from "node:os";
 import type { SocketAddress, SocketOption, System } from "../core/system.ts";
 import { AddressMemory, parseAddress } from "./address.ts";
+import { datagramSystem } from "./datagram-system.ts";
 import { fileSystem } from "./file-system.ts";
 import { nativeLibrary } from "./library.ts";
 import { unixSystem } from "./unix-system.ts";
@@ -68,6 +69,7 @@ function makeSystem(): System {
 
     files: fileSystem(functions),
     unix: unixSystem(functions),
+    datagrams: datagramSystem(functions),
   };
 }
 

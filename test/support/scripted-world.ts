@@ -98,6 +98,7 @@ export class ScriptedWorld extends VirtualDriver {
       peerAddress: (descriptor) => ({ ...parseAddress(this.open.get(descriptor)!)!, port: 80 }),
       files: unscripted("files"),
       unix: unscripted("unix"),
+      datagrams: unscripted("datagrams"),
     };
   }
 

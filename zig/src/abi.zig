@@ -5,6 +5,7 @@
 //! would be a BigInt on the other side; a double counts nanoseconds exactly for 104 days.
 
 const std = @import("std");
+const datagram = @import("datagram.zig");
 const file = @import("file.zig");
 const linux = @import("linux.zig");
 const queue = @import("queue.zig");
@@ -32,6 +33,7 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
         4 => @sizeOf(socket.Part),
         10 => @sizeOf(unix.Address),
         11 => @sizeOf(unix.Message),
+        12 => @sizeOf(datagram.Slot),
         25 => @sizeOf(file.PipePair),
         else => 0,
     };
@@ -222,6 +224,57 @@ export fn unix_receive(
 ) i32 {
     const room: unix.Room = .{ .descriptors = most_descriptors, .has_sender = has_sender != 0 };
     return unix.receive(descriptor, bytes[0..length], @enumFromInt(kind), room, message);
+}
+
+export fn datagram_create(family: u32) i32 {
+    return datagram.create(family);
+}
+
+export fn datagram_disconnect(descriptor: i32) i32 {
+    return datagram.disconnect(descriptor);
+}
+
+export fn datagram_send(descriptor: i32, families: u32, bytes: [*]const u8, length: u32, to: ?*const socket.Address) i32 {
+    return datagram.send(descriptor, @enumFromInt(families), bytes[0..length], to);
+}
+
+export fn datagram_receive(descriptor: i32, bytes: [*]u8, length: u32, slot: *datagram.Slot) i32 {
+    return datagram.receive(descriptor, bytes[0..length], slot);
+}
+
+export fn datagram_send_batch(
+    descriptor: i32,
+    families: u32,
+    bytes: [*]const u8,
+    slot_bytes: u32,
+    slots: [*]const datagram.Slot,
+    first: u32,
+    count: u32,
+) i32 {
+    const start = bytes + @as(usize, first) * slot_bytes;
+    return datagram.sendBatch(descriptor, @enumFromInt(families), start, slot_bytes, slots[first..][0..count]);
+}
+
+export fn datagram_receive_batch(
+    descriptor: i32,
+    bytes: [*]u8,
+    slot_bytes: u32,
+    slots: [*]datagram.Slot,
+    count: u32,
+) i32 {
+    return datagram.receiveBatch(descriptor, bytes, slot_bytes, slots[0..count]);
+}
+
+export fn datagram_set_option(descriptor: i32, family: u32, option: u32, value: i32) i32 {
+    return datagram.setOption(descriptor, family, @enumFromInt(option), value);
+}
+
+export fn datagram_set_membership(descriptor: i32, group: *const socket.Address, interface: u32, is_member: u32) i32 {
+    return datagram.setMembership(descriptor, group, interface, is_member != 0);
+}
+
+export fn datagram_interface_index(name: [*:0]const u8) i32 {
+    return datagram.interfaceIndex(name);
 }
 
 /// A wait is rounded up to the next nanosecond, so that it never ends early, and shortened to what fits.

@@ -1,5 +1,6 @@
 //! The library as the contract suite sees it: below the border of `abi.zig`, above the backends.
 
+pub const datagram = @import("datagram.zig");
 pub const file = @import("file.zig");
 pub const linux = @import("linux.zig");
 pub const queue = @import("queue.zig");

@@ -138,7 +138,7 @@ fn toNative(option: socket.Option) struct { level: u32, name: u32 } {
 }
 
 /// `struct sockaddr_in` and `struct sockaddr_in6` over one another; both begin with the family and the port.
-const NativeAddress = extern struct {
+pub const NativeAddress = extern struct {
     family: u16,
     port_big_endian: u16,
     rest: extern union {
@@ -147,7 +147,7 @@ const NativeAddress = extern struct {
     },
 
     /// Returns the length of the native form, or null for a family that is none.
-    fn fromAddress(native: *NativeAddress, address: *const Address) ?u32 {
+    pub fn fromAddress(native: *NativeAddress, address: *const Address) ?u32 {
         native.port_big_endian = std.mem.nativeToBig(u16, @truncate(address.port));
         switch (address.family) {
             Address.ipv4 => {
@@ -164,7 +164,7 @@ const NativeAddress = extern struct {
         }
     }
 
-    fn toAddress(native: *const NativeAddress) ?Address {
+    pub fn toAddress(native: *const NativeAddress) ?Address {
         var address: Address = .{
             .family = Address.ipv4,
             .port = std.mem.bigToNative(u16, native.port_big_endian),
