@@ -11,7 +11,7 @@ const FOLDER = import.meta.dirname;
 const OUTPUT_FOLDER = join(FOLDER, "zig-out");
 const BUILD_ARGUMENTS = ["-O", "ReleaseFast", "-fsingle-threaded", "-fstrip"];
 
-export type NativeProgram = "load" | "echo-limit";
+export type NativeProgram = "load" | "echo-limit" | "udp-load" | "udp-limit";
 
 /**
  * The absolute path of a native bench program, which is built first when its sources have changed. Blocks until then.

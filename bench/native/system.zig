@@ -13,6 +13,7 @@ pub const EINTR = 4;
 
 pub const AF_INET = 2;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 pub const SOCK_NONBLOCK = 0o4000;
 pub const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
@@ -58,6 +59,19 @@ pub const Ipv4Address = extern struct {
     }
 };
 
+pub const BatchMessage = extern struct {
+    name: ?*Ipv4Address = null,
+    name_length: u32 = 0,
+    parts: *const Part,
+    part_count: usize = 1,
+    control: ?*anyopaque = null,
+    control_length: usize = 0,
+    flags: u32 = 0,
+    transferred: u32 align(8) = 0,
+};
+
+const Part = extern struct { base: [*]u8, length: usize };
+
 const Timespec = extern struct { seconds: i64, nanoseconds: i64 };
 const Timeval = extern struct { seconds: i64, microseconds: i64 };
 const Limit = extern struct { soft: u64, hard: u64 };
@@ -65,12 +79,17 @@ const Limit = extern struct { soft: u64, hard: u64 };
 comptime {
     std.debug.assert(@sizeOf(EpollEvent) == if (builtin.cpu.arch == .x86_64) 12 else 16);
     std.debug.assert(@sizeOf(Ipv4Address) == 16);
+    std.debug.assert(@sizeOf(BatchMessage) == 64);
 }
 
 // Sockets
 
 pub fn createSocket(flags: usize) isize {
     return signed(linux.syscall3(.socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
+}
+
+pub fn createDatagramSocket() isize {
+    return signed(linux.syscall3(.socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
 pub fn bind(descriptor: i32, address: *const Ipv4Address) isize {
@@ -96,6 +115,36 @@ pub fn receive(descriptor: i32, buffer: []u8) isize {
 pub fn send(descriptor: i32, bytes: []const u8) isize {
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     return signed(linux.syscall6(.sendto, word(descriptor), @intFromPtr(bytes.ptr), bytes.len, flags, 0, 0));
+}
+
+/// What sendmmsg(2) and recvmmsg(2) take: datagrams in slots of equal size, of a connected socket unless addresses are given.
+pub fn Batch(comptime most: usize) type {
+    return struct {
+        messages: [most]BatchMessage,
+        parts: [most]Part,
+
+        const Self = @This();
+
+        pub fn prepare(batch: *Self, bytes: []u8, slot_bytes: usize, length: usize, count: usize) void {
+            for (0..count) |index| {
+                batch.parts[index] = .{ .base = bytes.ptr + index * slot_bytes, .length = length };
+                batch.messages[index] = .{ .parts = &batch.parts[index] };
+            }
+        }
+
+        /// How long the datagram was that came or went.
+        pub fn lengthOf(batch: *const Self, index: usize) usize {
+            return batch.messages[index].transferred;
+        }
+    };
+}
+
+pub fn sendBatch(descriptor: i32, batch: anytype, count: usize) isize {
+    return signed(linux.syscall4(.sendmmsg, word(descriptor), @intFromPtr(&batch.messages), count, MSG_DONTWAIT));
+}
+
+pub fn receiveBatch(descriptor: i32, batch: anytype, count: usize) isize {
+    return signed(linux.syscall5(.recvmmsg, word(descriptor), @intFromPtr(&batch.messages), count, MSG_DONTWAIT, 0));
 }
 
 pub fn localAddress(descriptor: i32, address: *Ipv4Address) isize {

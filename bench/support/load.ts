@@ -1,7 +1,7 @@
 // Runs the load generator (bench/load.zig) against a server and returns what it measured.
 
 import type { Subprocess } from "bun";
-import { nativeProgram } from "../native.ts";
+import { type NativeProgram, nativeProgram } from "../native.ts";
 import { endWithThisProcess } from "./children.ts";
 import { LineReader } from "./line-reader.ts";
 
@@ -32,24 +32,37 @@ export interface LoadResult {
 
 /** @throws Error with what the load generator said when it failed: server gone, echo wrong or late. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
+  return fromReport(
+    await runLoadProgram(
+      "load",
+      [
+        "--port",
+        String(options.port),
+        "--server-pid",
+        String(options.serverPid),
+        "--connections",
+        String(options.connections),
+        "--message-bytes",
+        String(options.messageBytes),
+        "--duration-ms",
+        String(Math.round(options.durationMs)),
+        "--warmup-ms",
+        String(Math.round(options.warmupMs)),
+        ...(options.ratePerSecond === undefined ? [] : ["--rate-per-second", String(options.ratePerSecond)]),
+      ],
+      options.core,
+    ),
+  );
+}
+
+/** @throws Error with what the load generator said when it failed. */
+export async function runLoadProgram(
+  program: NativeProgram,
+  options: readonly string[],
+  core?: number,
+): Promise<LoadReport> {
   const load = Bun.spawn(
-    [
-      ...(options.core === undefined ? [] : ["taskset", "-c", String(options.core)]),
-      nativeProgram("load"),
-      "--port",
-      String(options.port),
-      "--server-pid",
-      String(options.serverPid),
-      "--connections",
-      String(options.connections),
-      "--message-bytes",
-      String(options.messageBytes),
-      "--duration-ms",
-      String(Math.round(options.durationMs)),
-      "--warmup-ms",
-      String(Math.round(options.warmupMs)),
-      ...(options.ratePerSecond === undefined ? [] : ["--rate-per-second", String(options.ratePerSecond)]),
-    ],
+    [...(core === undefined ? [] : ["taskset", "-c", String(core)]), nativeProgram(program), ...options],
     { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
   );
   endWithThisProcess(load);
@@ -59,7 +72,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     load.exited,
   ]);
   if (exitCode !== 0) throw new Error(`load: ${complaint.trim() || `exit code ${exitCode}`}`);
-  return fromReport(JSON.parse(output) as LoadReport);
+  return JSON.parse(output) as LoadReport;
 }
 
 /** Connections that are open and say nothing. */
@@ -93,8 +106,8 @@ export class IdleConnections implements AsyncDisposable {
   }
 }
 
-/** What bench/load.zig prints. */
-interface LoadReport {
+/** What bench/load.zig and bench/udp-load.zig print. */
+export interface LoadReport {
   readonly messages: number;
   readonly messagesPerSecond: number;
   readonly bytesPerSecond: number;
@@ -105,7 +118,7 @@ interface LoadReport {
   readonly loadCpuUs: number;
 }
 
-function fromReport(report: LoadReport): LoadResult {
+export function fromReport(report: LoadReport): LoadResult {
   return {
     messagesPerSecond: report.messagesPerSecond,
     bytesPerSecond: report.bytesPerSecond,
