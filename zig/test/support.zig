@@ -9,6 +9,7 @@
 const std = @import("std");
 const library = @import("library");
 
+pub const datagram = library.datagram;
 pub const linux = library.linux;
 pub const queue = library.queue;
 pub const ring = library.ring;
@@ -45,9 +46,12 @@ pub const Errno = struct {
     pub const no_space = 28; // ENOSPC
     pub const broken_pipe = 32; // EPIPE
     pub const not_implemented = 38; // ENOSYS
+    pub const destination_required = 89; // EDESTADDRREQ
     pub const message_size = 90; // EMSGSIZE
     pub const family_not_supported = 97; // EAFNOSUPPORT
     pub const address_in_use = 98; // EADDRINUSE
+    pub const address_not_available = 99; // EADDRNOTAVAIL
+    pub const network_unreachable = 101; // ENETUNREACH
     pub const connection_reset = 104; // ECONNRESET
     pub const is_connected = 106; // EISCONN
     pub const not_connected = 107; // ENOTCONN
@@ -311,7 +315,7 @@ pub fn bound(family: u32) !i32 {
 }
 
 /// Asks the kernel with nothing that is under test, so that no fault of ours passes for a fault of the host.
-fn hasIpv6Loopback() bool {
+pub fn hasIpv6Loopback() bool {
     const address: extern struct { family: u16, port: u16, flow: u32, bytes: [16]u8, scope: u32 } = .{
         .family = family_ipv6,
         .port = 0,
