@@ -4,7 +4,8 @@
  * Facts. Edge-triggered readiness is told once for each change (epoll(7)). A datagram that cannot be delivered comes back as
  * an ICMP message; on a connected socket that becomes an error, which the next call reports, whichever that is, and the
  * socket goes on (udp(7)). The event queue tells it as an error alone: nothing to read, nothing closed. Linux takes the
- * port away with the connection if it has chosen it, and a new connection keeps the old one's source address.
+ * port away with the connection if it has chosen it, a new connection keeps the old one's source address, and a socket of
+ * IPv6 whose connection was taken back still drops what others than its last peer send.
  *
  * Decision. The socket is registered at the first wait and stays so until it is closed; what was told stays known until a
  * call has found the opposite. An error ends any wait, is thrown once, and leaves what is known as it is, so that the next
@@ -13,7 +14,7 @@
  */
 
 import { Families, MOST_SLOTS, SlotWord } from "../core/datagram-system.ts";
-import { SystemError } from "../core/errors.ts";
+import { SystemError, UnsupportedError } from "../core/errors.ts";
 import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
 import { InterestRequest } from "../core/request.ts";
@@ -118,7 +119,7 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     const place = parsePlace(this.system, "connect", to.host) ?? (yield* this.resolve("connect", to.host));
     this.refuseClosed("connect");
     if (!this.has(place.family)) throw this.wrongFamily("connect", { ...place, port });
-    this.disconnect();
+    if (this.remote !== null) this.takeConnectionBack();
     const address = this.families === Families.BOTH ? toIPv6({ ...place, port }) : { ...place, port };
     this.check(this.system.connect(this.descriptor, address), "connect", address);
     this.remote = address;
@@ -127,16 +128,19 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
 
   /**
    * Takes back what `connect` did. The port stays. Does nothing if the socket is not connected.
-   * @throws SystemError; ClosedError after `close`
+   * @throws UnsupportedError for a socket with IPv6, which Linux goes on to close to all but its last peer: connect it to
+   *   another, or open another; SystemError; ClosedError after `close`
    */
   disconnect(): void {
     this.refuseClosed("disconnect");
     if (this.remote === null) return;
-    this.check(this.system.datagrams.disconnect(this.descriptor), "connect", this.remote);
-    this.remote = null;
-    if (this.system.localAddress(this.descriptor).port === 0) {
-      this.check(this.system.bind(this.descriptor, this.bound), "bind", this.bound);
+    if (this.has("IPv6")) {
+      throw new UnsupportedError(
+        `${this.label}: on Linux a socket with IPv6 that was connected hears nobody but its last peer: ` +
+          "connect() it to another peer, or open another socket",
+      );
     }
+    this.takeConnectionBack();
     this.local = this.system.localAddress(this.descriptor);
   }
 
@@ -284,6 +288,13 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     this.refuseClosed("send");
     const place = yield* this.resolve("send", host);
     yield* new SendOperation(this, bytes, this.system.datagrams.toWords({ ...place, port }));
+  }
+
+  private takeConnectionBack(): void {
+    this.check(this.system.datagrams.disconnect(this.descriptor), "connect", this.remote ?? undefined);
+    this.remote = null;
+    if (this.system.localAddress(this.descriptor).port !== 0) return;
+    this.check(this.system.bind(this.descriptor, this.bound), "bind", this.bound);
   }
 
   /** The first address of a name that the socket can send to. */
