@@ -51,7 +51,7 @@ export class DatagramBatch implements SlotMemory {
    * @throws RangeError if there is no such slot
    */
   lengthOf(slot: number): number {
-    return Math.min(this.wholeLengthOf(slot), this.slotBytes);
+    return Math.min(this.wholeLength("lengthOf", slot), this.slotBytes);
   }
 
   /**
@@ -59,7 +59,7 @@ export class DatagramBatch implements SlotMemory {
    * @throws RangeError if there is no such slot
    */
   wholeLengthOf(slot: number): number {
-    return this.words[this.wordsAt("wholeLengthOf", slot) + SlotWord.LENGTH]!;
+    return this.wholeLength("wholeLengthOf", slot);
   }
 
   /**
@@ -67,7 +67,7 @@ export class DatagramBatch implements SlotMemory {
    * @throws RangeError if there is no such slot
    */
   isTruncated(slot: number): boolean {
-    return this.wholeLengthOf(slot) > this.slotBytes;
+    return this.wholeLength("isTruncated", slot) > this.slotBytes;
   }
 
   /**
@@ -75,8 +75,9 @@ export class DatagramBatch implements SlotMemory {
    * @throws RangeError if there is no such slot
    */
   data(slot: number): Uint8Array<ArrayBuffer> {
+    const length = Math.min(this.wholeLength("data", slot), this.slotBytes);
     const start = slot * this.slotBytes;
-    return this.bytes.subarray(start, start + this.lengthOf(slot));
+    return this.bytes.subarray(start, start + length);
   }
 
   /**
@@ -128,6 +129,10 @@ export class DatagramBatch implements SlotMemory {
     const at = this.wordsAt("copyAddress", slot) + SlotWord.ADDRESS;
     const start = from.wordsAt("copyAddress", fromSlot) + SlotWord.ADDRESS;
     this.words.set(from.words.subarray(start, start + NO_ADDRESS.length), at);
+  }
+
+  private wholeLength(call: string, slot: number): number {
+    return this.words[this.wordsAt(call, slot) + SlotWord.LENGTH]!;
   }
 
   private wordsAt(call: string, slot: number): number {

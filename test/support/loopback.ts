@@ -6,12 +6,15 @@ import {
   connect,
   listen,
   type Operation,
+  park,
   run,
   sleep,
+  spawn,
   type TaskBody,
   type TcpStream,
 } from "../../src/index.ts";
 import { holdings } from "./descriptors.ts";
+import { whenParked } from "./parked.ts";
 
 /** The two ends of a connection. */
 export interface Connection {
@@ -28,9 +31,16 @@ export const WAYS: readonly (readonly [string, Way])[] = [
   ["blockOn", async (body) => blockOn(body)],
 ];
 
-/** The reactor of this thread opens at the first deadline, and stays: to be called before what is open is looked at. */
+/**
+ * The reactor of this thread opens at the first wait, and stays: to be called before what is open is looked at. Its thread takes a
+ * moment to open what it needs, and has all of it once it is parked.
+ */
 export function openReactor(): Promise<void> {
-  return run(() => sleep(1));
+  return run(function* main() {
+    const waiting = yield* spawn(() => sleep(LONGER_THAN_ANY_TEST_MS));
+    yield* park<void>(({ succeed }) => whenParked(succeed));
+    waiting.cancel();
+  });
 }
 
 /** Makes a connection; whoever takes it closes both ends. */
@@ -97,3 +107,6 @@ export function patternOf(length: number, key = 1): Uint8Array<ArrayBuffer> {
 export function patternAt(index: number, key: number): number {
   return (Math.imul(index + key, 0x9e3779b1) >>> 13) & 0xff;
 }
+
+/** It is cancelled. */
+const LONGER_THAN_ANY_TEST_MS = 600_000;
