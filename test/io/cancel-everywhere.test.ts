@@ -3,8 +3,10 @@
 import { describe, test } from "bun:test";
 import {
   all,
+  bindUdp,
   ClosedError,
   connect,
+  connectUdp,
   fdStream,
   join,
   listen,
@@ -70,6 +72,31 @@ describe("cancelled at every suspend point, nothing is left of", () => {
         yield* writer.write("line\n");
         yield* join(reading);
         yield* transfer(writer, reader);
+      },
+      { leastPoints: 6, isFair: isOfPeer },
+    ));
+
+  test("UDP sockets, one datagram after the other and in batches", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using server = yield* bindUdp({ host: "127.0.0.1" });
+        const serving = yield* spawn(function* serve() {
+          const buffer = new Uint8Array(64);
+          const { bytes, from } = yield* server.receive(buffer);
+          yield* server.send(buffer.subarray(0, bytes), from);
+          const batch = server.createBatch();
+          yield* server.sendBatch(batch, yield* server.receiveBatch(batch));
+        });
+        using client = yield* connectUdp({ port: server.address.port, host: "localhost" });
+        yield* yieldNow();
+        yield* client.send("question", { host: "localhost", port: server.address.port });
+        yield* client.receive(new Uint8Array(64));
+        const batch = client.createBatch();
+        batch.set(0, "more");
+        yield* yieldNow();
+        yield* client.sendBatch(batch, 1);
+        yield* client.receiveBatch(batch);
+        yield* join(serving);
       },
       { leastPoints: 6, isFair: isOfPeer },
     ));

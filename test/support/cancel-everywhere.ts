@@ -5,7 +5,17 @@
 
 import { expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { CancelledError, type Operation, park, type Resumption, spawn, type Task, yieldNow } from "../../src/index.ts";
+import {
+  CancelledError,
+  type Operation,
+  park,
+  promise,
+  type Resumption,
+  spawn,
+  type Task,
+  timeout,
+  yieldNow,
+} from "../../src/index.ts";
 import { leftBehind, holdings } from "./descriptors.ts";
 import { TestReactor } from "./reactors.ts";
 
@@ -29,6 +39,8 @@ export async function expectNothingLeftWhenCancelled(
   options: CancelEverywhereOptions,
 ): Promise<void> {
   await using reactor = new TestReactor();
+  // Its thread starts when it sleeps for the first time, which a quick job may not let it do.
+  await reactor.run(() => timeout(A_LONG_TIME_MS, () => promise(reactor.untilParked())));
   // What stays from the first time on is no leak: the reactor's thread, what a name look-up keeps.
   await reactor.run(job);
   for (const moment of [Moment.FROM_A_TASK, Moment.FROM_THE_HOST]) {
@@ -126,5 +138,7 @@ function childrenOf(processId: number): string[] {
     .filter((child) => child !== "")
     .sort();
 }
+
+const A_LONG_TIME_MS = 60_000;
 
 const CANCELLED = new Error("cancelled by the test");

@@ -6,15 +6,14 @@ import {
   connect,
   listen,
   type Operation,
-  park,
+  type Reactor,
   run,
   sleep,
-  spawn,
   type TaskBody,
   type TcpStream,
 } from "../../src/index.ts";
 import { holdings } from "./descriptors.ts";
-import { whenParked } from "./parked.ts";
+import { untilThreadIsUp } from "./reactors.ts";
 
 /** The two ends of a connection. */
 export interface Connection {
@@ -32,16 +31,17 @@ export const WAYS: readonly (readonly [string, Way])[] = [
 ];
 
 /**
- * The reactor of this thread opens at the first wait, and stays: to be called before what is open is looked at. Its thread takes a
- * moment to open what it needs, and has all of it once it is parked.
+ * The reactor of this thread opens at the first deadline, and stays, with a thread that takes a while to start: to be
+ * called before what is open is looked at.
  */
-export function openReactor(): Promise<void> {
-  return run(function* main() {
-    const waiting = yield* spawn(() => sleep(LONGER_THAN_ANY_TEST_MS));
-    yield* park<void>(({ succeed }) => whenParked(succeed));
-    waiting.cancel();
-  });
+export async function openReactor(): Promise<void> {
+  await run(() => sleep(1));
+  const { reactor } = (globalThis as unknown as { [RUNTIME]: { readonly reactor: Reactor } })[RUNTIME];
+  await untilThreadIsUp(reactor);
 }
+
+/** Where `src/run.ts` keeps the reactor of the thread. */
+const RUNTIME = Symbol.for("bun-reactor.runtime");
 
 /** Makes a connection; whoever takes it closes both ends. */
 export function* connectToSelf(): Operation<Connection> {
@@ -107,6 +107,3 @@ export function patternOf(length: number, key = 1): Uint8Array<ArrayBuffer> {
 export function patternAt(index: number, key: number): number {
   return (Math.imul(index + key, 0x9e3779b1) >>> 13) & 0xff;
 }
-
-/** It is cancelled. */
-const LONGER_THAN_ANY_TEST_MS = 600_000;
