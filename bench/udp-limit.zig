@@ -1,5 +1,5 @@
-//! The limit that the UDP echo servers are compared with: one thread that takes what has come with recvmmsg(2) and gives it
-//! back with sendmmsg(2), waiting in epoll when there is nothing.
+//! The limit that the UDP echo servers are compared with: one thread that takes what has come with recvmmsg(2) and
+//! gives it back with sendmmsg(2), waiting in epoll when there is nothing.
 //!
 //!     udp-limit --port 0
 //!     listening on 127.0.0.1:40321

@@ -1,17 +1,17 @@
-//! The load generator of the UDP benchmark: one thread that keeps a window of datagrams outstanding on each of N sockets and
-//! measures each echo.
+//! The load generator of the UDP benchmark: one thread that keeps a window of datagrams outstanding on each of N
+//! sockets and measures each echo.
 //!
 //!     udp-load --port 40321 --peers 16 --window 4 --message-bytes 64 --duration-ms 1000 --warmup-ms 300 --server-pid 4711
 //!
-//! Each peer is a connected socket with `window` places. A datagram carries its place and how often that was used, so an echo
-//! finds what it answers, and a place is used again as soon as its echo is there. Datagrams go and come in batches
-//! (sendmmsg, recvmmsg), as large as what is ready.
+//! Each peer is a connected socket with `window` places. A datagram carries its place and how often that was used, so
+//! an echo finds what it answers, and a place is used again as soon as its echo is there. Datagrams go and come in
+//! batches (sendmmsg, recvmmsg), as large as what is ready.
 //!
-//! UDP may lose datagrams. A peer that has heard nothing for `loss_timeout_ns` counts all of its places as lost and begins anew;
-//! the result says how many were, and a server that loses all of them is a failure.
+//! UDP may lose datagrams. A peer that has heard nothing for `loss_timeout_ns` counts all of its places as lost and
+//! begins anew; the result says how many were, and a server that loses all of them is a failure.
 //!
-//! At the end it prints one line of JSON, with the same figures as `load.zig` and read in the same way; a failure is one line on
-//! standard error and exit code 1.
+//! At the end it prints one line of JSON, with the same figures as `load.zig` and read in the same way; a failure is
+//! one line on standard error and exit code 1.
 
 const std = @import("std");
 const system = @import("native/system.zig");

@@ -1,5 +1,5 @@
-// How much does an echo over UDP cost? Ours in batches and one by one, `Bun.udpSocket` both ways, and the limit, each in a
-// process of its own, under the same load.
+// How much does an echo over UDP cost? Ours in batches and one by one, `Bun.udpSocket` both ways, and the limit, each
+// in a process of its own, under the same load.
 //
 //     bun bench/udp.ts                                      everything, in about a minute
 //     bun bench/udp.ts --quick                              the same rows, few and short rounds: a look, not a measurement
@@ -8,13 +8,13 @@
 // Rounds are interleaved: in each, every server has its turn, in rotating order, so that a slow minute of the machine
 // hits all alike. A figure is the median of the rounds; a ratio is the median of the ratios within each round.
 //
-// `Bun.udpSocket` hands over one datagram at a time. `bun-udp` answers it at once, `bun-udp-many` collects the answers of a turn of
-// the event loop for one `sendMany`, which is the best that its interface allows; a ratio to "Bun" is to the better of the
-// two in the same round. The limit is a loop around recvmmsg(2) and sendmmsg(2).
+// `Bun.udpSocket` hands over one datagram at a time. `bun-udp` answers it at once, `bun-udp-many` collects the answers
+// of a turn of the event loop for one `sendMany`, which is the best that its interface allows; a ratio to "Bun" is to
+// the better of the two in the same round. The limit is a loop around recvmmsg(2) and sendmmsg(2).
 //
-// Each server, with all its threads, is bound to core 0 and the load to core 1, where that can be done. Unbound, a server and
-// its load that happen to share a core work in turns, a whole window at a time, and so at half of the rate: whether they do
-// would decide the result.
+// Each server, with all its threads, is bound to core 0 and the load to core 1, where that can be done. Unbound, a
+// server and its load that happen to share a core work in turns, a whole window at a time, and so at half of the rate:
+// whether they do would decide the result.
 
 import { nativeProgram } from "./native.ts";
 import { checkWords, parseArguments } from "./support/arguments.ts";

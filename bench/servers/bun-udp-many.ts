@@ -1,5 +1,5 @@
-// The UDP echo server on `Bun.udpSocket` with `sendMany`: the answers are collected, and go when all that has come with one
-// turn of the event loop is there. What the system does not take at once is dropped, as UDP may.
+// The UDP echo server on `Bun.udpSocket` with `sendMany`: the answers are collected, and go when all that has come with
+// one turn of the event loop is there. What the system does not take at once is dropped, as UDP may.
 
 import { announce, HOST, serverArguments } from "./support.ts";
 

@@ -20,8 +20,8 @@ export const DatagramOption = {
 export type DatagramOption = (typeof DatagramOption)[keyof typeof DatagramOption];
 
 /**
- * What is known of a datagram beside its bytes, in 32-bit words: how long it is, and whose. Whoever sends back what came
- * needs no text of the address, so it stays as the system has it.
+ * What is known of a datagram beside its bytes, in 32-bit words: how long it is, and whose. Whoever sends back what
+ * came needs no text of the address, so it stays as the system has it.
  */
 export const SlotWord = {
   /** In bytes; the whole length, also if the datagram was truncated. */

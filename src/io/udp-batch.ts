@@ -1,9 +1,9 @@
 /**
- * Several datagrams in memory that is used again and again: `receiveBatch` fills it, `sendBatch` empties it, and what came
- * can go back as it is.
+ * Several datagrams in memory that is used again and again: `receiveBatch` fills it, `sendBatch` empties it, and what
+ * came can go back as it is.
  *
- * Facts. A system call costs as much as the kernel's work on a small datagram, and an object or an address as text for each
- * costs as much again.
+ * Facts. A system call costs as much as the kernel's work on a small datagram, and an object or an address as text for
+ * each costs as much again.
  *
  * Decision. The bytes of all slots are one array, what is known of each is words in another; nothing is made for a
  * datagram unless it is asked for.
@@ -81,8 +81,8 @@ export class DatagramBatch implements SlotMemory {
   }
 
   /**
-   * The address in a slot: where its datagram came from, or goes to; null if it goes to the peer that the socket is connected
-   * to.
+   * The address in a slot: where its datagram came from, or goes to; null if it goes to the peer that the socket is
+   * connected to.
    * @throws RangeError if there is no such slot
    */
   addressOf(slot: number): SocketAddress | null {
@@ -93,8 +93,8 @@ export class DatagramBatch implements SlotMemory {
   /**
    * Puts a datagram (a string as UTF-8) into a slot, to be sent to an address, or to the peer that the socket is
    * connected to.
-   * @throws RangeError if there is no such slot, if the data are longer than it, or for a port that is none; TypeError for
-   *   a host that is no address: a batch looks no names up
+   * @throws RangeError if there is no such slot, if the data are longer than it, or for a port that is none; TypeError
+   *   for a host that is no address: a batch looks no names up
    */
   set(slot: number, data: Uint8Array | string, to?: UdpDestination): void {
     const at = this.wordsAt("set", slot);
@@ -111,8 +111,8 @@ export class DatagramBatch implements SlotMemory {
   }
 
   /**
-   * Says how many bytes of a slot are its datagram's, for an answer that was written into `bytes` or `data`. The address
-   * stays.
+   * Says how many bytes of a slot are its datagram's, for an answer that was written into `bytes` or `data`. The
+   * address stays.
    * @throws RangeError if there is no such slot, or if it has fewer bytes
    */
   setLength(slot: number, length: number): void {

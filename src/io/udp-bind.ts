@@ -14,14 +14,17 @@ export interface BindUdpOptions {
   readonly host?: string | undefined;
   /** From 0 to 65,535; by default 0, which lets the system choose a free one, which `address` tells. */
   readonly port?: number | undefined;
-  /** With `::` as the host: whether the socket takes IPv6 alone; by default not. */
+  /** With `::` as the host, or none: whether the socket takes IPv6 alone; by default not. */
   readonly ipv6Only?: boolean | undefined;
   /**
    * Whether other sockets may be bound to the same address as well (SO_REUSEADDR of socket(7)); by default not. All of
    * them receive what is sent to a group, and the last one everything else.
    */
   readonly reuseAddress?: boolean | undefined;
-  /** Whether other sockets may share the port, the kernel spreading what comes by its sender (SO_REUSEPORT); by default not. */
+  /**
+   * Whether other sockets may share the port, the kernel spreading what comes by its sender (SO_REUSEPORT); by default
+   * not.
+   */
   readonly reusePort?: boolean | undefined;
 }
 
@@ -34,8 +37,8 @@ export interface ConnectUdpOptions {
 
 /**
  * Opens a UDP socket that is bound to an address.
- * @throws TypeError or RangeError for options that are none; SystemError such as `EADDRINUSE`, `EADDRNOTAVAIL` or `EACCES`;
- *   what the name look-up throws (`ENOTFOUND`)
+ * @throws TypeError or RangeError for options that are none; SystemError such as `EADDRINUSE`, `EADDRNOTAVAIL` or
+ *   `EACCES`; what the name look-up throws (`ENOTFOUND`)
  */
 export function* bindUdp(options: BindUdpOptions = {}): Operation<UdpSocket> {
   const { host, port = 0 } = options;
@@ -47,10 +50,11 @@ export function* bindUdp(options: BindUdpOptions = {}): Operation<UdpSocket> {
 }
 
 /**
- * Opens a UDP socket that is connected to a peer, from an address and a port that the system chooses. Of the addresses of a
- * name it takes the first to which there is a route. Nothing is sent: a peer that is not there shows with the first datagram.
- * @throws TypeError or RangeError for options that are none; SystemError such as `ENETUNREACH`; what the name look-up throws
- *   (`ENOTFOUND`)
+ * Opens a UDP socket that is connected to a peer, from an address and a port that the system chooses. Of the addresses
+ * of a name it takes the first to which there is a route. Nothing is sent: a peer that is not there shows with the
+ * first datagram.
+ * @throws TypeError or RangeError for options that are none; SystemError such as `ENETUNREACH`; what the name look-up
+ *   throws (`ENOTFOUND`)
  */
 export function* connectUdp(options: ConnectUdpOptions): Operation<UdpSocket> {
   const { host = "localhost", port } = options;

@@ -38,8 +38,8 @@ export function assertDestination(call: string, to: unknown): asserts to is UdpD
 }
 
 /**
- * The address that a host stands for; null if it is a name. The zone of an IPv6 address may be the name of an interface (RFC 4007,
- * section 11).
+ * The address that a host stands for; null if it is a name. The zone of an IPv6 address may be the name of an interface
+ * (RFC 4007, section 11).
  * @throws SystemError `ENODEV` if there is no such interface
  */
 export function parsePlace(system: System, call: string, host: string): Place | null {

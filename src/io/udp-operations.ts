@@ -1,4 +1,7 @@
-/** The leaf operations of UDP sockets. Each first tries; only if the operating system says "would block" does the task suspend. */
+/**
+ * The leaf operations of UDP sockets. Each first tries; only if the operating system says "would block" does the task
+ * suspend.
+ */
 
 import { chargeBudget } from "../core/budget.ts";
 import { assertInteger, describeValue } from "../core/errors.ts";

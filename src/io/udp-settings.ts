@@ -1,11 +1,11 @@
 /**
  * The settings of a UDP socket: what it may send to, how far, which groups it is a member of.
  *
- * Facts. The options of IPv4 and of IPv6 are apart (ip(7), ipv6(7)); a socket for both families has both. A group is joined
- * on one interface; without one the system takes that of its default route.
+ * Facts. The options of IPv4 and of IPv6 are apart (ip(7), ipv6(7)); a socket for both families has both. A group is
+ * joined on one interface; without one the system takes that of its default route.
  *
- * Decision. A setting means all that the socket sends: it is made for each family that the socket has. Groups are of the family of
- * their address.
+ * Decision. A setting means all that the socket sends: it is made for each family that the socket has. Groups are of
+ * the family of their address.
  */
 
 import { DatagramOption, Families } from "../core/datagram-system.ts";
@@ -32,7 +32,8 @@ export abstract class UdpSettings {
   abstract readonly isClosed: boolean;
 
   /**
-   * Whether the socket may send to broadcast addresses (SO_BROADCAST of socket(7)), which is refused with `EACCES` otherwise.
+   * Whether the socket may send to broadcast addresses (SO_BROADCAST of socket(7)), which is refused with `EACCES`
+   * otherwise.
    * @throws SystemError; ClosedError after `close`
    */
   broadcast(isOn = true): void {
@@ -51,8 +52,8 @@ export abstract class UdpSettings {
   }
 
   /**
-   * How many hops what the socket sends to a group may take, from 0, which stays on this host, to 255; the system begins
-   * with 1, which stays on the local network.
+   * How many hops what the socket sends to a group may take, from 0, which stays on this host, to 255; the system
+   * begins with 1, which stays on the local network.
    * @throws RangeError for a number out of range; SystemError; ClosedError after `close`
    */
   multicastTtl(hops: number): void {
@@ -73,8 +74,8 @@ export abstract class UdpSettings {
   /**
    * The interface through which the socket sends to groups: its name, such as `eth0`, its number, or an address that it
    * has; 0 lets the system choose.
-   * @throws TypeError or RangeError for what can be none; SystemError `ENODEV` if there is no such interface; ClosedError
-   *   after `close`
+   * @throws TypeError or RangeError for what can be none; SystemError `ENODEV` if there is no such interface;
+   *   ClosedError after `close`
    */
   multicastInterface(which: string | number): void {
     this.setting("multicastInterface");
@@ -82,10 +83,11 @@ export abstract class UdpSettings {
   }
 
   /**
-   * Joins a group, such as `239.1.2.3` or `ff02::fb`: what is sent to it, to the port of this socket, is received from now
-   * on. On the interface that is named as in `multicastInterface`, or on one that the system chooses.
-   * @throws TypeError if `group` is no address of a group, or of a family that the socket does not have; SystemError such as
-   *   `EADDRINUSE` if the socket has joined it already, or `ENODEV` if there is no such interface; ClosedError after `close`
+   * Joins a group, such as `239.1.2.3` or `ff02::fb`: what is sent to it, to the port of this socket, is received from
+   * now on. On the interface that is named as in `multicastInterface`, or on one that the system chooses.
+   * @throws TypeError if `group` is no address of a group, or of a family that the socket does not have; SystemError
+   *   such as `EADDRINUSE` if the socket has joined it already, or `ENODEV` if there is no such interface; ClosedError
+   *   after `close`
    */
   joinGroup(group: string, which: string | number = ANY_INTERFACE): void {
     this.setMembership("joinGroup", group, which, true);
@@ -100,8 +102,8 @@ export abstract class UdpSettings {
   }
 
   /**
-   * Changes the sizes of the socket's buffers, as far as the system allows (SO_RCVBUF and SO_SNDBUF of socket(7), net.core.rmem_max). What
-   * is not given stays.
+   * Changes the sizes of the socket's buffers, as far as the system allows (SO_RCVBUF and SO_SNDBUF of socket(7),
+   * net.core.rmem_max). What is not given stays.
    * @returns the sizes that the socket has then; Linux counts its own bookkeeping, and so gives twice as much
    * @throws RangeError for a size out of range; SystemError; ClosedError after `close`
    */

@@ -1,16 +1,16 @@
 /**
  * A UDP socket.
  *
- * Facts. Edge-triggered readiness is told once for each change (epoll(7)). A datagram that cannot be delivered comes back as
- * an ICMP message; on a connected socket that becomes an error, which the next call reports, whichever that is, and the
- * socket goes on (udp(7)). The event queue tells it as an error alone: nothing to read, nothing closed. Linux takes the
- * port away with the connection if it has chosen it, a new connection keeps the old one's source address, and a socket of
- * IPv6 whose connection was taken back still drops what others than its last peer send.
+ * Facts. Edge-triggered readiness is told once for each change (epoll(7)). A datagram that cannot be delivered comes
+ * back as an ICMP message; on a connected socket that becomes an error, which the next call reports, whichever that is,
+ * and the socket goes on (udp(7)). The event queue tells it as an error alone: nothing to read, nothing closed. Linux
+ * takes the port away with the connection if it has chosen it, a new connection keeps the old one's source address, and
+ * a socket of IPv6 whose connection was taken back still drops what others than its last peer send.
  *
- * Decision. The socket is registered at the first wait and stays so until it is closed; what was told stays known until a
- * call has found the opposite. An error ends any wait, is thrown once, and leaves what is known as it is, so that the next
- * call tries. Datagrams are taken from the kernel only when somebody takes them from here: a cancelled `receive` loses
- * none. A connection is taken back before the next, and the port bound again.
+ * Decision. The socket is registered at the first wait and stays so until it is closed; what was told stays known until
+ * a call has found the opposite. An error ends any wait, is thrown once, and leaves what is known as it is, so that the
+ * next call tries. Datagrams are taken from the kernel only when somebody takes them from here: a cancelled `receive`
+ * loses none. A connection is taken back before the next, and the port bound again.
  */
 
 import { Families, MOST_SLOTS, SlotWord } from "../core/datagram-system.ts";
@@ -58,7 +58,9 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
   private readonly source: Source;
   /** The words of the datagram that came last. */
   private readonly arrival = new Uint32Array(SlotWord.PER_SLOT);
-  /** The operations that have begun and have not ended; while they wait, while they are about to go on, and in between. */
+  /**
+   * The operations that have begun and have not ended; while they wait, while they are about to go on, and in between.
+   */
   private receiving: StreamOperation<unknown> | null = null;
   private sending: StreamOperation<unknown> | null = null;
   private local: SocketAddress;
@@ -109,8 +111,9 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
    * Connects the socket to a peer: `send` needs no destination then, only what the peer sends is received, and that the
    * peer cannot be reached is an error (`ECONNREFUSED`) of the call after. No message is exchanged. What had come from
    * others before can still be received. A second call connects to another peer.
-   * @throws TypeError or RangeError for a destination that is none; SystemError such as `ENETUNREACH`, or `EAFNOSUPPORT`
-   *   for an address of a family that the socket does not have; what the name look-up throws; ClosedError after `close`
+   * @throws TypeError or RangeError for a destination that is none; SystemError such as `ENETUNREACH`, or
+   *   `EAFNOSUPPORT` for an address of a family that the socket does not have; what the name look-up throws;
+   *   ClosedError after `close`
    */
   *connect(to: UdpDestination): Operation<void> {
     this.refuseClosed("connect");
@@ -128,8 +131,8 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
 
   /**
    * Takes back what `connect` did. The port stays. Does nothing if the socket is not connected.
-   * @throws UnsupportedError for a socket with IPv6, which Linux goes on to close to all but its last peer: connect it to
-   *   another, or open another; SystemError; ClosedError after `close`
+   * @throws UnsupportedError for a socket with IPv6, which Linux goes on to close to all but its last peer: connect it
+   *   to another, or open another; SystemError; ClosedError after `close`
    */
   disconnect(): void {
     this.refuseClosed("disconnect");
@@ -145,11 +148,11 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
   }
 
   /**
-   * Receives one datagram into the beginning of `buffer`; suspends the task until there is one. What does not fit is gone,
-   * and the result says so. A cancelled `receive` takes nothing.
-   * @throws SystemError: `ECONNREFUSED` if an earlier datagram has found nobody at the peer that the socket is connected to, after
-   *   which the socket goes on; BusyError if another task is receiving; ClosedError if the socket is closed, before or
-   *   meanwhile; RangeError if the buffer is empty
+   * Receives one datagram into the beginning of `buffer`; suspends the task until there is one. What does not fit is
+   * gone, and the result says so. A cancelled `receive` takes nothing.
+   * @throws SystemError: `ECONNREFUSED` if an earlier datagram has found nobody at the peer that the socket is
+   *   connected to, after which the socket goes on; BusyError if another task is receiving; ClosedError if the socket
+   *   is closed, before or meanwhile; RangeError if the buffer is empty
    */
   receive(buffer: Uint8Array): Operation<Datagram> {
     return new ReceiveOperation(this, buffer);
@@ -166,17 +169,17 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
   }
 
   /**
-   * Sends one datagram (a string as UTF-8), which may be empty, to a destination, or to the peer that the socket is connected to; suspends
-   * the task while the system has no room for it, and while a queue of a network interface is full (`ENOBUFS`), which is
-   * tried again every millisecond. A host that is a name is looked up each time: connect the socket if there are many
-   * datagrams. The data must not change meanwhile.
+   * Sends one datagram (a string as UTF-8), which may be empty, to a destination, or to the peer that the socket is
+   * connected to; suspends the task while the system has no room for it, and while a queue of a network interface is
+   * full (`ENOBUFS`), which is tried again every millisecond. A host that is a name is looked up each time: connect the
+   * socket if there are many datagrams. The data must not change meanwhile.
    *
    * That it was sent does not mean that it arrives.
-   * @throws TypeError or RangeError for a destination that is none; SystemError: `EMSGSIZE` if it is too long, `EACCES` for a
-   *   broadcast address without `broadcast()`, `EAFNOSUPPORT` for an address of a family that the socket does not have,
-   *   `EDESTADDRREQ` without a destination if the socket is not connected, `ECONNREFUSED` if an earlier datagram has found nobody, in which
-   *   case this one was not sent; what the name look-up throws; BusyError if another task is sending; ClosedError if the
-   *   socket is closed, before or meanwhile
+   * @throws TypeError or RangeError for a destination that is none; SystemError: `EMSGSIZE` if it is too long, `EACCES`
+   *   for a broadcast address without `broadcast()`, `EAFNOSUPPORT` for an address of a family that the socket does not
+   *   have, `EDESTADDRREQ` without a destination if the socket is not connected, `ECONNREFUSED` if an earlier datagram
+   *   has found nobody, in which case this one was not sent; what the name look-up throws; BusyError if another task is
+   *   sending; ClosedError if the socket is closed, before or meanwhile
    */
   send(data: Uint8Array | string, to?: UdpDestination): Operation<void> {
     const bytes = toBytes("send: data", data);
@@ -186,12 +189,12 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
   }
 
   /**
-   * Sends the datagrams in the slots of a batch from `start` up to, but not including, `end` (by default all), in order and in as few
-   * system calls as possible; suspends the task as `send` does. So `sendBatch(batch, count)` answers the `count` datagrams
-   * that `receiveBatch` has brought.
-   * @throws DatagramError, with the `slot` of the datagram that could not be sent, for the reasons for which `send` throws a
-   *   SystemError; those before it went, and `sendBatch(batch, end, slot + 1)` goes on behind it. RangeError if `start` and
-   *   `end` are no range of the batch. And what else `send` throws
+   * Sends the datagrams in the slots of a batch from `start` up to, but not including, `end` (by default all), in order
+   * and in as few system calls as possible; suspends the task as `send` does. So `sendBatch(batch, count)` answers the
+   * `count` datagrams that `receiveBatch` has brought.
+   * @throws DatagramError, with the `slot` of the datagram that could not be sent, for the reasons for which `send`
+   *   throws a SystemError; those before it went, and `sendBatch(batch, end, slot + 1)` goes on behind it. RangeError
+   *   if `start` and `end` are no range of the batch. And what else `send` throws
    */
   sendBatch(batch: DatagramBatch, end?: number, start = 0): Operation<void> {
     return new SendBatchOperation(this, batch, end, start);
@@ -271,7 +274,9 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     if (!source.mayWrite) return WOULD_BLOCK;
     const result = this.system.datagrams.send(source.descriptor, this.families, bytes, to);
     if (result >= 0) return result;
-    return this.unsent(result) ?? this.refuse(this.failure(result, this.placeOf(to, 0), bytes.byteLength));
+    const reason = this.reasonToWait(result);
+    if (reason === null) throw this.failure(result, this.placeOf(to, 0), bytes.byteLength);
+    return reason;
   }
 
   /** For operations: likewise with the datagrams of slots. Returns how many went, `WOULD_BLOCK` or `QUEUE_FULL`. */
@@ -281,7 +286,9 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     const { datagrams } = this.system;
     const sent = datagrams.sendBatch(source.descriptor, this.families, batch, first, Math.min(count, MOST_SLOTS));
     if (sent >= 0) return sent;
-    return this.unsent(sent) ?? this.refuse(this.failureOfSlot(sent, batch, first));
+    const reason = this.reasonToWait(sent);
+    if (reason === null) throw this.failureOfSlot(sent, batch, first);
+    return reason;
   }
 
   private *sendToName(bytes: Uint8Array, { host, port }: UdpDestination): Operation<void> {
@@ -314,17 +321,13 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     return WOULD_BLOCK;
   }
 
-  /** What a send that has failed waits for; null if it is an error. */
-  private unsent(result: number): number | null {
+  /** Why a send that has failed is to be tried again: `WOULD_BLOCK` or `QUEUE_FULL`; null if it is an error. */
+  private reasonToWait(result: number): number | null {
     const meaning = this.system.meaningOf(result);
     if (meaning === "exhausted") return QUEUE_FULL;
     if (meaning !== "wouldBlock") return null;
     this.source.clearWritable();
     return WOULD_BLOCK;
-  }
-
-  private refuse(error: SystemError): never {
-    throw error;
   }
 
   private failure(result: number, place: SocketAddress | null, lengthBytes: number): SystemError {

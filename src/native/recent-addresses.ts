@@ -1,11 +1,11 @@
 /**
  * The addresses that datagrams came from lately, each made once.
  *
- * Facts. To write an address as text, and to parse it again for the answer, takes longer than anything else that is done for a
- * small datagram outside of the kernel. Most datagrams come from few peers.
+ * Facts. To write an address as text, and to parse it again for the answer, takes longer than anything else that is
+ * done for a small datagram outside of the kernel. Most datagrams come from few peers.
  *
- * Decision. A table of fixed size that is found by a hash of the words of the address; whoever has the same place takes it
- * over. The words that an address was made of are found by it, so an answer parses nothing.
+ * Decision. A table of fixed size that is found by a hash of the words of the address; whoever has the same place takes
+ * it over. The words that an address was made of are found by it, so an answer parses nothing.
  */
 
 import { ADDRESS_WORDS } from "../core/datagram-system.ts";
@@ -58,5 +58,7 @@ const LAST_BYTES = 7;
 /** 2^32 divided by the golden ratio, which spreads what differs in few bits (Knuth's multiplicative hash). */
 const HASH_FACTOR = 0x9e3779b1;
 
-/** A power of two: enough for the peers that talk at the same time to most programs, and some 50 KB if all are taken. */
+/**
+ * A power of two: enough for the peers that talk at the same time to most programs, and some 50 KB if all are taken.
+ */
 const PLACES = 256;

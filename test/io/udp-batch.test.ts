@@ -1,4 +1,6 @@
-/** Datagrams in batches: what comes and goes in one call, what an answer needs, and what happens when one of them fails. */
+/**
+ * Datagrams in batches: what comes and goes in one call, what an answer needs, and what happens when one of them fails.
+ */
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import {

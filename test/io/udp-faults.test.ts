@@ -1,6 +1,6 @@
 /**
- * What a network over the loopback interface does not do: sends that would block, queues that are full, batches that go in part.
- * A scripted system does it, in virtual time.
+ * What a network over the loopback interface does not do: sends that would block, queues that are full, batches that go
+ * in part. A scripted system does it, in virtual time.
  */
 
 import { describe, expect, test } from "bun:test";
@@ -15,6 +15,8 @@ import {
   Readiness,
   spawn,
   SystemError,
+  timeout,
+  TimeoutError,
   type UdpSocket,
   yieldNow,
   type Operation,
@@ -148,6 +150,51 @@ describe("sending", () => {
       yield* socket.send("x", { host: "peer", port: 9 });
     });
     expect(sentTo).toEqual(["192.0.2.2"]);
+  });
+});
+
+describe("a name that is looked up for ever", () => {
+  /** Runs `body` with a socket in a world in which no name look-up ends. */
+  async function withoutNames<T>(body: (socket: UdpSocket) => Operation<T>): Promise<T> {
+    return withScript({ send: () => 1 }, function* (socket, world) {
+      world.system.resolve = () => new Promise(() => {});
+      return yield* body(socket);
+    });
+  }
+
+  test("a send to it can be cancelled, and others send meanwhile", async () => {
+    await withoutNames(function* (socket) {
+      const sending = yield* spawn(() => socket.send("x", { host: "peer", port: 9 }));
+      yield* yieldNow();
+      expect(sending.state).toBe("suspended");
+      yield* socket.send("y", TO);
+      sending.cancel();
+      yield* yieldNow();
+      expect(sending.state).toBe("cancelled");
+    });
+  });
+
+  test("a limit of time ends a connect to it, and leaves the socket as it was", async () => {
+    await withoutNames(function* (socket) {
+      const error = yield* errorOf(timeout(1000, () => socket.connect({ host: "peer", port: 9 })));
+      expect(error).toBeInstanceOf(TimeoutError);
+      expect(socket.remoteAddress).toBeNull();
+      yield* socket.send("y", TO);
+    });
+  });
+});
+
+test("a socket that is closed while a name is looked up is not used any more", async () => {
+  const found = Promise.withResolvers<readonly string[]>();
+  await withScript({}, function* (socket, world) {
+    world.system.resolve = () => found.promise;
+    const sending = yield* spawn(errorOf(socket.send("x", { host: "peer", port: 9 })));
+    const connecting = yield* spawn(errorOf(socket.connect({ host: "peer", port: 9 })));
+    yield* yieldNow();
+    socket.close();
+    found.resolve(["192.0.2.2"]);
+    expect(yield* join(sending)).toBeInstanceOf(ClosedError);
+    expect(yield* join(connecting)).toBeInstanceOf(ClosedError);
   });
 });
 

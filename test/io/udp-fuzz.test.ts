@@ -1,7 +1,8 @@
 /**
- * Random datagrams between sockets of both families, one by one and in batches, with receivers that are cancelled and with buffers
- * that are too short, against a model: each socket gets what was sent to it, all of it, once, in order, from whom it was. The
- * loopback interface loses nothing that the receive buffer has room for. `SEED=n bun test test/io/udp-fuzz.test.ts` repeats a run.
+ * Random datagrams between sockets of both families, one by one and in batches, with receivers that are cancelled and
+ * with buffers that are too short, against a model: each socket gets what was sent to it, all of it, once, in order,
+ * from whom it was. The loopback interface loses nothing that the receive buffer has room for. `SEED=n bun test
+ * test/io/udp-fuzz.test.ts` repeats a run.
  */
 
 import { expect, test } from "bun:test";

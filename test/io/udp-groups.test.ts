@@ -1,4 +1,7 @@
-/** Multicast and broadcast, which a sandbox may lack: then a test is skipped, and says why. And the settings of UDP sockets. */
+/**
+ * Multicast and broadcast, which a sandbox may lack: then a test is skipped, and says why. And the settings of UDP
+ * sockets.
+ */
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { networkInterfaces } from "node:os";

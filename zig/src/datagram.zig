@@ -1,11 +1,11 @@
 //! Datagram sockets of the internet (UDP): one contract, an implementation for each family of operating systems.
 //!
-//! Every socket is non-blocking and close-on-exec from its birth. Results below zero are negated errno values; a call that
-//! would block returns `-EAGAIN`. What all sockets share (bind, connect, local and peer address, close, their options) is
-//! in `socket.zig`.
+//! Every socket is non-blocking and close-on-exec from its birth. Results below zero are negated errno values; a call
+//! that would block returns `-EAGAIN`. What all sockets share (bind, connect, local and peer address, close, their
+//! options) is in `socket.zig`.
 //!
-//! A batch is memory of the caller for several datagrams: slots of equal size one after the other, and a `Slot` for each,
-//! which says how long its datagram is and whose. So what was received can be sent back as it is.
+//! A batch is memory of the caller for several datagrams: slots of equal size one after the other, and a `Slot` for
+//! each, which says how long its datagram is and whose. So what was received can be sent back as it is.
 
 const builtin = @import("builtin");
 const socket = @import("socket.zig");
@@ -28,8 +28,8 @@ pub const Slot = extern struct {
 /// (`::ffff:1.2.3.4`), unless it was told otherwise.
 pub const Families = enum(u32) { ipv4 = 4, ipv6 = 6, both = 10 };
 
-/// More slots than this are not handled in one call: enough to make the system call's own cost vanish, and some 28 KiB of
-/// stack.
+/// More slots than this are not handled in one call: enough to make the system call's own cost vanish, and some 28 KiB
+/// of stack.
 pub const most_slots = 256;
 
 /// The options that only datagrams have; those of IPv4 and of IPv6 are apart, and a socket for both families has both.
@@ -48,8 +48,8 @@ pub const Option = enum(u32) {
 pub const create = backend.create;
 /// Takes back what `connect` did.
 pub const disconnect = backend.disconnect;
-/// Sends one datagram, to the connected peer if there is no address. `-EAFNOSUPPORT` for an address that the socket cannot
-/// send to.
+/// Sends one datagram, to the connected peer if there is no address. `-EAFNOSUPPORT` for an address that the socket
+/// cannot send to.
 pub const send = backend.send;
 /// Takes one datagram. Returns its whole length, which may be more than there was room for; the rest is gone then.
 pub const receive = backend.receive;

@@ -1,15 +1,15 @@
 //! Datagram sockets of Linux.
 //!
 //! Facts. MSG_TRUNC as an argument makes recvmsg(2) return a datagram's whole length (udp(7)), in recvmmsg(2) as well.
-//! sendmmsg(2) and recvmmsg(2) stop at the first error and report it only if nothing went before. sendmmsg then meets it
-//! again with the datagram that is next, unless it was that of an earlier datagram, which is forgotten; recvmmsg keeps it
-//! for the next call. A socket of IPv6 sends to an IPv4 address
-//! in its mapped form only. connect(2) to the family AF_UNSPEC takes a connection back. The options of IPv4 are kept apart
-//! from those of IPv6, and a socket for both families accepts either level.
+//! sendmmsg(2) and recvmmsg(2) stop at the first error and report it only if nothing went before. sendmmsg then meets
+//! it again with the datagram that is next, unless it was that of an earlier datagram, which is forgotten; recvmmsg
+//! keeps it for the next call. A socket of IPv6 sends to an IPv4 address in its mapped form only. connect(2) to the
+//! family AF_UNSPEC takes a connection back. The options of IPv4 are kept apart from those of IPv6, and a socket for
+//! both families accepts either level.
 //!
-//! Decision. A call builds the headers that the kernel wants on its stack, from slots that hold no pointers: that costs some
-//! nanoseconds a datagram, where the kernel takes a microsecond, and nothing has to stay in its place between two calls.
-//! An address that the socket cannot send to ends a batch before it, as an error of the kernel would.
+//! Decision. A call builds the headers that the kernel wants on its stack, from slots that hold no pointers: that costs
+//! some nanoseconds a datagram, where the kernel takes a microsecond, and nothing has to stay in its place between two
+//! calls. An address that the socket cannot send to ends a batch before it, as an error of the kernel would.
 
 const std = @import("std");
 const datagram = @import("../datagram.zig");
