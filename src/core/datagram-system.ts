@@ -46,6 +46,8 @@ export interface SlotMemory {
 }
 
 export interface DatagramSystem {
+  /** The error number for an address of a family that a socket does not have. */
+  readonly wrongFamily: number;
   create(family: SocketAddress["family"]): number;
   /** Takes back what `connect` did. */
   disconnect(descriptor: number): number;

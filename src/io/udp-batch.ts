@@ -2,8 +2,8 @@
  * Several datagrams in memory that is used again and again: `receiveBatch` fills it, `sendBatch` empties it, and what
  * came can go back as it is.
  *
- * Facts. One by one, the echo of a small datagram costs 1.4 times what the kernel needs for it: for two system calls, and
- * the objects that say what came and from whom.
+ * Facts. One by one, the echo of a small datagram costs 1.4 times what the kernel needs for it: for two system calls,
+ * and the objects that say what came and from whom.
  *
  * Decision. The bytes of all slots are one array, what is known of each is words in another; nothing is made for a
  * datagram unless it is asked for.

@@ -45,8 +45,8 @@ export function* bindUdp(options: BindUdpOptions = {}): Operation<UdpSocket> {
   assertInteger("bindUdp: port", port, 0, HIGHEST_PORT);
   const system = yield* currentSystem();
   if (host === undefined) return bindEverywhere(system, port, options);
-  const place = yield* resolve(system, "bindUdp", host);
-  return open(system, { ...place[0]!, port }, options);
+  const [place] = yield* resolve(system, "bindUdp", host);
+  return open(system, { ...place!, port }, options);
 }
 
 /**
@@ -74,6 +74,7 @@ export function* connectUdp(options: ConnectUdpOptions): Operation<UdpSocket> {
 function* openTo(system: System, to: UdpDestination, family: SocketAddress["family"]): Operation<UdpSocket> {
   const any = { host: family === "IPv4" ? "0.0.0.0" : "::", port: 0, family };
   const socket = open(system, any, { ipv6Only: true });
+  // An address is not looked up, so nothing suspends in here, and no cancel comes.
   try {
     yield* socket.connect(to);
     return socket;

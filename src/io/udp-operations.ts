@@ -154,7 +154,7 @@ function assertBatch(call: string, batch: unknown): asserts batch is DatagramBat
 
 /** A batch is the work of several operations, and others must not wait for hundreds of them. */
 function chargeFor(count: number): void {
-  chargeBudget(count / DATAGRAMS_PER_UNIT);
+  chargeBudget(Math.floor(count / DATAGRAMS_PER_UNIT));
 }
 
 const DONE: Step<void> = { done: true, value: undefined };

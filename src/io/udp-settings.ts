@@ -37,7 +37,7 @@ export abstract class UdpSettings {
    * @throws SystemError; ClosedError after `close`
    */
   broadcast(isOn = true): void {
-    this.setting("broadcast");
+    this.refuseClosed("broadcast");
     this.setOption("IPv4", DatagramOption.BROADCAST, isOn ? 1 : 0);
   }
 
@@ -46,7 +46,7 @@ export abstract class UdpSettings {
    * @throws RangeError for a number out of range; SystemError; ClosedError after `close`
    */
   ttl(hops: number): void {
-    this.setting("ttl");
+    this.refuseClosed("ttl");
     assertInteger("ttl: hops", hops, 1, MOST_HOPS);
     this.setForAll(DatagramOption.HOPS, hops);
   }
@@ -57,7 +57,7 @@ export abstract class UdpSettings {
    * @throws RangeError for a number out of range; SystemError; ClosedError after `close`
    */
   multicastTtl(hops: number): void {
-    this.setting("multicastTtl");
+    this.refuseClosed("multicastTtl");
     assertInteger("multicastTtl: hops", hops, 0, MOST_HOPS);
     this.setForAll(DatagramOption.MULTICAST_HOPS, hops);
   }
@@ -67,7 +67,7 @@ export abstract class UdpSettings {
    * @throws SystemError; ClosedError after `close`
    */
   multicastLoopback(isOn = true): void {
-    this.setting("multicastLoopback");
+    this.refuseClosed("multicastLoopback");
     this.setForAll(DatagramOption.MULTICAST_LOOPBACK, isOn ? 1 : 0);
   }
 
@@ -78,7 +78,7 @@ export abstract class UdpSettings {
    *   ClosedError after `close`
    */
   multicastInterface(which: string | number): void {
-    this.setting("multicastInterface");
+    this.refuseClosed("multicastInterface");
     this.setForAll(DatagramOption.MULTICAST_INTERFACE, this.interfaceIndex("multicastInterface", which));
   }
 
@@ -108,7 +108,7 @@ export abstract class UdpSettings {
    * @throws RangeError for a size out of range; SystemError; ClosedError after `close`
    */
   resizeBuffers({ receiveBytes, sendBytes }: Partial<UdpBuffers> = {}): UdpBuffers {
-    this.setting("resizeBuffers");
+    this.refuseClosed("resizeBuffers");
     if (receiveBytes !== undefined) {
       assertInteger("resizeBuffers: receiveBytes", receiveBytes, 1, LARGEST_BUFFER_BYTES);
       this.check(this.system.setOption(this.descriptor, SocketOption.RECEIVE_BUFFER_BYTES, receiveBytes), "setsockopt");
@@ -136,10 +136,6 @@ export abstract class UdpSettings {
     if (result < 0) throw this.system.errorOf(result, call, place);
   }
 
-  private setting(name: string): void {
-    this.refuseClosed(name);
-  }
-
   private setForAll(option: DatagramOption, value: number): void {
     if (this.has("IPv6")) this.setOption("IPv6", option, value);
     if (this.has("IPv4")) this.setOption("IPv4", option, value);
@@ -150,7 +146,7 @@ export abstract class UdpSettings {
   }
 
   private setMembership(call: string, group: string, which: string | number, isMember: boolean): void {
-    this.setting(call);
+    this.refuseClosed(call);
     const place = typeof group === "string" ? this.system.parseAddress(group) : null;
     if (place === null || !isGroup(place)) {
       throw new TypeError(

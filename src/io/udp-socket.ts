@@ -13,8 +13,8 @@
  * loses none. A connection is taken back before the next, and the port bound again.
  */
 
-import { Families, MOST_SLOTS, SlotWord } from "../core/datagram-system.ts";
-import { SystemError, UnsupportedError } from "../core/errors.ts";
+import { Families, SlotWord } from "../core/datagram-system.ts";
+import { type SystemError, UnsupportedError } from "../core/errors.ts";
 import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
 import { InterestRequest } from "../core/request.ts";
@@ -110,7 +110,8 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
   /**
    * Connects the socket to a peer: `send` needs no destination then, only what the peer sends is received, and that the
    * peer cannot be reached is an error (`ECONNREFUSED`) of the call after. No message is exchanged. What had come from
-   * others before can still be received. A second call connects to another peer.
+   * others before can still be received. A second call connects to another peer; if it fails,
+   * the socket is connected to none.
    * @throws TypeError or RangeError for a destination that is none; SystemError such as `ENETUNREACH`, or
    *   `EAFNOSUPPORT` for an address of a family that the socket does not have; what the name look-up throws;
    *   ClosedError after `close`
@@ -124,7 +125,8 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     if (!this.has(place.family)) throw this.wrongFamily("connect", { ...place, port });
     if (this.remote !== null) this.takeConnectionBack();
     const address = this.families === Families.BOTH ? toIPv6({ ...place, port }) : { ...place, port };
-    this.check(this.system.connect(this.descriptor, address), "connect", address);
+    const result = this.system.connect(this.descriptor, address);
+    if (result < 0) throw this.failure(result, "connect", address, 0);
     this.remote = address;
     this.local = this.system.localAddress(this.descriptor);
   }
@@ -144,7 +146,6 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
       );
     }
     this.takeConnectionBack();
-    this.local = this.system.localAddress(this.descriptor);
   }
 
   /**
@@ -275,7 +276,7 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     const result = this.system.datagrams.send(source.descriptor, this.families, bytes, to);
     if (result >= 0) return result;
     const reason = this.reasonToWait(result);
-    if (reason === null) throw this.failure(result, this.placeOf(to, 0), bytes.byteLength);
+    if (reason === null) throw this.failure(result, "send", this.placeOf(to, 0), bytes.byteLength);
     return reason;
   }
 
@@ -284,7 +285,7 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     const { source } = this;
     if (!source.mayWrite) return WOULD_BLOCK;
     const { datagrams } = this.system;
-    const sent = datagrams.sendBatch(source.descriptor, this.families, batch, first, Math.min(count, MOST_SLOTS));
+    const sent = datagrams.sendBatch(source.descriptor, this.families, batch, first, count);
     if (sent >= 0) return sent;
     const reason = this.reasonToWait(sent);
     if (reason === null) throw this.failureOfSlot(sent, batch, first);
@@ -300,8 +301,10 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
   private takeConnectionBack(): void {
     this.check(this.system.datagrams.disconnect(this.descriptor), "connect", this.remote ?? undefined);
     this.remote = null;
-    if (this.system.localAddress(this.descriptor).port !== 0) return;
+    this.local = this.system.localAddress(this.descriptor);
+    if (this.local.port !== 0) return;
     this.check(this.system.bind(this.descriptor, this.bound), "bind", this.bound);
+    this.local = this.system.localAddress(this.descriptor);
   }
 
   /** The first address of a name that the socket can send to. */
@@ -330,8 +333,13 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     return WOULD_BLOCK;
   }
 
-  private failure(result: number, place: SocketAddress | null, lengthBytes: number): SystemError {
-    const error = this.system.errorOf(result, "send", place ?? undefined);
+  private failure(
+    result: number,
+    call: string,
+    place: Partial<SocketAddress> | null,
+    lengthBytes: number,
+  ): SystemError {
+    const error = this.system.errorOf(result, call, place ?? undefined);
     const words = this.explain(error.code, lengthBytes);
     if (words !== null) error.message += `. ${words}`;
     return error;
@@ -357,7 +365,7 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
       case "EAFNOSUPPORT":
         return this.familyWords;
       case "EACCES":
-        return "To send to a broadcast address, call broadcast() first";
+        return "For a broadcast address, call broadcast() first";
       case "EDESTADDRREQ":
         return `${this.label} is not connected: say where to send to, or connect it first`;
       default:
@@ -365,8 +373,8 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     }
   }
 
-  private wrongFamily(call: string, { host, port }: Partial<SocketAddress>): SystemError {
-    return new SystemError({ ...WRONG_FAMILY, syscall: call, address: host, port, description: this.familyWords });
+  private wrongFamily(call: string, place: Partial<SocketAddress>): SystemError {
+    return this.failure(this.system.datagrams.wrongFamily, call, place, 0);
   }
 
   private get familyWords(): string {
@@ -375,6 +383,3 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     return `${this.label} sends to IPv6 addresses alone: bind one to "0.0.0.0" for IPv4, or to "::" without ipv6Only for both`;
   }
 }
-
-/** As the system has it for an address that does not fit a socket. */
-const WRONG_FAMILY = { code: "EAFNOSUPPORT", errno: -97 };

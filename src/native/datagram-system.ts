@@ -12,6 +12,7 @@ export function datagramSystem(functions: NativeFunctions): DatagramSystem {
   const memory = new AddressMemory();
   const recent = new RecentAddresses(memory);
   return {
+    wrongFamily: -constants.errno.EAFNOSUPPORT,
     create: (family) => functions.datagram_create(numberOf(family)),
     disconnect: functions.datagram_disconnect,
     send: (descriptor, families, bytes, to) => {
@@ -42,7 +43,7 @@ export function datagramSystem(functions: NativeFunctions): DatagramSystem {
         isMember ? 1 : 0,
       ),
     interfaceIndex: (nameOrAddress) => {
-      // An interface may have one more name behind a colon, and a text with a zero in it would end there.
+      // The name would end there, and be another one.
       if (nameOrAddress.includes("\0")) return -constants.errno.ENODEV;
       return functions.datagram_interface_index(toCString(interfaceWith(nameOrAddress) ?? nameOrAddress));
     },

@@ -167,6 +167,23 @@ describe.each(WAYS)("a UDP socket under %s", (_name, way) => {
     });
   });
 
+  test("a connect that fails leaves it connected to none, with its port", async () => {
+    await way(function* main() {
+      using peer = yield* bindUdp({ host: HERE });
+      using socket = yield* bindUdp({ host: HERE });
+      const { address } = socket;
+      yield* socket.connect(peer.address);
+      const error = yield* errorOf(socket.connect({ host: "127.255.255.255", port: 9 }));
+      expect(error).toMatchObject({ code: "EACCES", syscall: "connect", address: "127.255.255.255", port: 9 });
+      expect(error.message).toContain("call broadcast() first");
+      expect(socket.remoteAddress).toBeNull();
+      expect(socket.address).toEqual(address);
+      yield* socket.connect(peer.address);
+      yield* socket.send("again");
+      expect(yield* receiveText(peer)).toBe("again");
+    });
+  });
+
   test("without a destination, one that is not connected says what to do", async () => {
     await way(function* main() {
       using socket = yield* bindUdp({ host: HERE });
