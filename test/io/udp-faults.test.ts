@@ -21,7 +21,7 @@ import {
   yieldNow,
   type Operation,
 } from "../../src/index.ts";
-import type { DatagramSystem } from "../../src/core/datagram-system.ts";
+import { DatagramOption, type DatagramSystem } from "../../src/core/datagram-system.ts";
 import { nativeSystem } from "../../src/native/system.ts";
 import { errorOf } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
@@ -280,6 +280,46 @@ describe("receiving", () => {
       expect(yield* join(waiting)).toBe(1);
     });
   });
+});
+
+test.each([
+  ["192.0.2.1", ["IPv4"]],
+  ["2001:db8::1", ["IPv6"]],
+  ["::", ["IPv6", "IPv4"]],
+  ["::ffff:192.0.2.1", ["IPv6", "IPv4"]],
+])("a setting of a socket on %s is made for each family that it sends to", async (host, families) => {
+  const made: string[] = [];
+  const world: ScriptedWorld = new ScriptedWorld(
+    {},
+    {},
+    {
+      datagrams: {
+        ...nativeSystem().datagrams,
+        create: () => open(world),
+        setOption: (_descriptor, family, option, value) => {
+          made.push(`${family} ${option} ${value}`);
+          return 0;
+        },
+      },
+    },
+  );
+  const running = new Executor(world).run(function* main() {
+    using socket = yield* bindUdp({ host });
+    socket.ttl(7);
+    socket.multicastTtl(0);
+    socket.multicastLoopback(false);
+    socket.multicastInterface(3);
+    socket.broadcast();
+  });
+  await settled(world, running);
+  const { HOPS, MULTICAST_HOPS, MULTICAST_LOOPBACK, MULTICAST_INTERFACE, BROADCAST } = DatagramOption;
+  expect(made).toEqual([
+    ...families.map((family) => `${family} ${HOPS} 7`),
+    ...families.map((family) => `${family} ${MULTICAST_HOPS} 0`),
+    ...families.map((family) => `${family} ${MULTICAST_LOOPBACK} 0`),
+    ...families.map((family) => `${family} ${MULTICAST_INTERFACE} 3`),
+    `IPv4 ${BROADCAST} 1`,
+  ]);
 });
 
 describe("opening", () => {
