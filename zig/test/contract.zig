@@ -16,5 +16,6 @@ test {
     _ = @import("signals.zig"); // EINTR
     _ = @import("ring.zig"); // nothing lost when there is no room
     _ = @import("socket.zig"); // the socket calls
+    _ = @import("unix.zig"); // unix sockets: names, descriptors and credentials
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }
