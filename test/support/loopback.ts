@@ -6,12 +6,14 @@ import {
   connect,
   listen,
   type Operation,
+  park,
   run,
-  sleep,
   type TaskBody,
   type TcpStream,
+  timeout,
 } from "../../src/index.ts";
 import { holdings } from "./descriptors.ts";
+import { whenParked } from "./parked.ts";
 
 /** The two ends of a connection. */
 export interface Connection {
@@ -28,10 +30,15 @@ export const WAYS: readonly (readonly [string, Way])[] = [
   ["blockOn", async (body) => blockOn(body)],
 ];
 
-/** The reactor of this thread opens at the first deadline, and stays: to be called before what is open is looked at. */
-export function openReactor(): Promise<void> {
-  return run(() => sleep(1));
+/**
+ * The reactor of this thread opens at the first wait for which it has to sleep, and stays: to be called before what is open is
+ * looked at. A short deadline would not do: on a machine that is busy it has passed before the reactor sleeps.
+ */
+export async function openReactor(): Promise<void> {
+  await run(() => timeout(A_LONG_TIME_MS, () => park<void>(({ succeed }) => whenParked(succeed))));
 }
+
+const A_LONG_TIME_MS = 60_000;
 
 /** Makes a connection; whoever takes it closes both ends. */
 export function* connectToSelf(): Operation<Connection> {
