@@ -114,7 +114,10 @@ function bindOrReplace(system: System, descriptor: number, binding: Binding): nu
 /** Words for what has the path; `STALE` for a socket that nobody has open. */
 function whatIsAt(system: System, path: string, bytes: Uint8Array, kind: UnixKind): string {
   const file = system.files.kindOfFile(path);
-  if (file !== null && file !== "socket") return `there is a ${file} of that name: remove it, or use another path`;
+  if (file !== null && file !== "socket") {
+    const what = file === "other" ? "something else, such as a symbolic link," : `a ${file}`;
+    return `there is ${what} of that name: remove it, or use another path`;
+  }
   const probe = system.unix.create(kind);
   if (probe < 0) throw system.errorOf(probe, "socket", { path });
   const result = system.unix.connect(probe, bytes);
