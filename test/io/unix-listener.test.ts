@@ -258,7 +258,10 @@ test("a mode that cannot be set leaves neither file nor socket", async () => {
   const removed: string[] = [];
   const files: Partial<FileSystem> = {
     identityOf: () => "1:2",
-    unlink: (path) => removed.push(path) * 0,
+    unlink: (path) => {
+      removed.push(path);
+      return 0;
+    },
     setMode: (target) => (typeof target === "number" ? 0 : EPERM),
   };
   const unix: Partial<UnixSystem> = { create: () => 7, bind: () => 0 };
