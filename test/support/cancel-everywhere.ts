@@ -29,8 +29,10 @@ export async function expectNothingLeftWhenCancelled(
   options: CancelEverywhereOptions,
 ): Promise<void> {
   await using reactor = new TestReactor();
-  // What stays from the first time on is no leak: the reactor's thread, what a name look-up keeps.
+  // What stays from the first time on is no leak: the reactor's thread, which it may not have needed yet, and what a name
+  // look-up keeps.
   await reactor.run(job);
+  await reactor.open();
   for (const moment of [Moment.FROM_A_TASK, Moment.FROM_THE_HOST]) {
     let point = 1;
     while (await cancelAt(reactor, job, point, moment, options)) point++;

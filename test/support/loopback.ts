@@ -34,10 +34,11 @@ export const WAYS: readonly (readonly [string, Way])[] = [
  * The reactor of this thread opens at the first wait for which it has to sleep, and stays: to be called before what is open is
  * looked at. A short deadline would not do: on a machine that is busy it has passed before the reactor sleeps.
  */
-export async function openReactor(): Promise<void> {
-  await run(() => timeout(A_LONG_TIME_MS, () => park<void>(({ succeed }) => whenParked(succeed))));
+export function openReactor(): Promise<void> {
+  return run(() => timeout(A_LONG_TIME_MS, () => park<void>(({ succeed }) => whenParked(() => succeed()))));
 }
 
+/** Met only by a reactor that does not sleep. */
 const A_LONG_TIME_MS = 60_000;
 
 /** Makes a connection; whoever takes it closes both ends. */
