@@ -6,7 +6,8 @@
  *
  *     bun tasks/sd-notify.ts --run "bun server.ts" --restarts 3
  *
- * Within such a command, or a unit of systemd, it says something to the manager, with a descriptor of the shell's if need be:
+ * Within such a command, or a unit of systemd, it says something to the manager, with a descriptor of the shell's if need
+ * be:
  *
  *     bun tasks/sd-notify.ts --send READY=1 --status "serving"
  *     bun tasks/sd-notify.ts --send READY=1 --store 5 --name data 5<data.txt

@@ -4,8 +4,10 @@
  * Facts. A received descriptor is a new number of this process, and open until somebody closes it (unix(7), SCM_RIGHTS). A
  * sender may pass any number of any kind, wanted or not.
  *
- * Decision. What has come has an owner from the system call on: disposing of the message closes all descriptors but those that
- * were taken. An operation that receives ends in the step in which it has received, so no cancel comes between.
+ * Decision. What has come has an owner from the system call on: disposing of the message closes all descriptors but those
+ * that were taken. An operation that receives ends in the step in which it has received, so no cancel comes between. A
+ * message that was lost all the same, as the value of an arm of a race whose task was cancelled then, is closed when it is
+ * collected as garbage, with a warning: that is late, but not never.
  */
 
 import { assertInteger, describeValue, SystemError } from "../core/errors.ts";
@@ -28,6 +30,7 @@ export class ReceivedDescriptors implements Disposable {
     descriptors: readonly number[],
   ) {
     this.owned = [...descriptors];
+    if (descriptors.length > 0) LOST.register(this, { system, owned: this.owned }, this);
   }
 
   /** How many have come, those that were taken included. */
@@ -51,9 +54,8 @@ export class ReceivedDescriptors implements Disposable {
 
   /** Hands all over that were not taken yet, in order. */
   takeAll(): number[] {
-    const descriptors = this.owned.filter((descriptor) => descriptor !== null);
-    this.owned.fill(null);
-    return descriptors;
+    LOST.unregister(this);
+    return takeAllOf(this.owned);
   }
 
   /** Closes those that were not taken. Does nothing the second time. */
@@ -64,6 +66,28 @@ export class ReceivedDescriptors implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** What stays of descriptors whose owner is gone. */
+interface Lost {
+  readonly system: System;
+  readonly owned: (number | null)[];
+}
+
+const LOST = new FinalizationRegistry<Lost>(({ system, owned }) => {
+  const descriptors = takeAllOf(owned);
+  if (descriptors.length === 0) return;
+  for (const descriptor of descriptors) system.close(descriptor);
+  system.warn(
+    `descriptors were received over a unix socket, and neither taken nor closed (${descriptors.length}): ` +
+      "receive them with using, in the task that takes them",
+  );
+});
+
+function takeAllOf(owned: (number | null)[]): number[] {
+  const descriptors = owned.filter((descriptor) => descriptor !== null);
+  owned.fill(null);
+  return descriptors;
 }
 
 /** What `receiveDescriptors` gives: bytes, which are in the buffer, and descriptors. */

@@ -1,12 +1,12 @@
 /**
  * Connecting to a unix stream socket.
  *
- * Facts. connect(2) to a unix socket is done at once or not at all: there is no connection "in progress". If the server's backlog is
- * full, a non-blocking connect fails with EAGAIN, and no event queue tells when there is room: the socket that wants to
- * connect is not in any queue of the server's, and counts as hung up meanwhile.
+ * Facts. connect(2) to a unix socket is done at once or not at all: there is no connection "in progress". If the server's
+ * backlog is full, a non-blocking connect fails with EAGAIN, and no event queue tells when there is room: the socket that
+ * wants to connect is not in any queue of the server's, and counts as hung up meanwhile.
  *
- * Decision. A full backlog is tried again after 1 ms, then after pauses that double up to 100 ms, and for 10 s at most: a server
- * that accepts nothing for so long hangs. Nothing is tried again for any other reason.
+ * Decision. A full backlog is tried again after 1 ms, then after pauses that double up to 100 ms, and for 10 s at most: a
+ * server that accepts nothing for so long hangs. Nothing is tried again for any other reason.
  */
 
 import { spendBudget } from "../core/budget.ts";

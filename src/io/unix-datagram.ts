@@ -1,16 +1,17 @@
 /**
  * Datagram sockets of the unix domain: messages that arrive whole, in order and exactly once, or are not sent.
  *
- * Facts. A receiver's queue holds few messages (net.unix.max_dgram_qlen, 10 or some hundred), and a sender's buffer holds what it has
- * sent and nobody has received yet. If either is full, sendmsg(2) fails with EAGAIN. The event queue knows of a peer's
- * queue only for a socket that is *connected* to that peer: one that is not counts as writable while the peer is full (the
- * kernel's unix_dgram_poll), so whoever waits for that and tries again spins. To connect the sender itself would change who may
- * send to it.
+ * Facts. A receiver's queue holds few messages (net.unix.max_dgram_qlen, 10 or some hundred), and a sender's buffer holds
+ * what it has sent and nobody has received yet. If either is full, sendmsg(2) fails with EAGAIN. The event queue knows of a
+ * peer's queue only for a socket that is *connected* to that peer: one that is not counts as writable while the peer is full
+ * (the kernel's unix_dgram_poll), so whoever waits for that and tries again spins. To connect the sender itself would change
+ * who may send to it.
  *
- * Decision. A connected socket waits until it is writable. `sendTo` looks which of the two is full: if it is the buffer, it waits
- * for its own socket as well; if it is the peer's queue, it connects a second, nameless socket to the peer and waits until *that*
- * is writable, which the kernel reports as soon as the peer has received something. So every wait ends with an event, and
- * nothing is tried in vain. ENOBUFS, which here means that the kernel has no memory, is an error: no event would tell when it has.
+ * Decision. A connected socket waits until it is writable. `sendTo` looks which of the two is full: if it is the buffer, it
+ * waits for its own socket as well; if it is the peer's queue, it connects a second, nameless socket to the peer and waits
+ * until *that* is writable, which the kernel reports as soon as the peer has received something. So every wait ends with an
+ * event, and nothing is tried in vain. ENOBUFS, which here means that the kernel has no memory, is an error: no event would
+ * tell when it has.
  */
 
 import { currentSystem } from "../core/current-system.ts";
@@ -50,7 +51,9 @@ export interface UnixDatagramOptions {
 export type BindUnixDatagramOptions = UnixName & UnixFileOptions & UnixDatagramOptions;
 
 export interface OpenUnixDatagramOptions extends UnixDatagramOptions {
-  /** Whether the kernel gives it an abstract name that nobody else has, so that it can be answered (Linux); by default not. */
+  /**
+   * Whether the kernel gives it an abstract name that nobody else has, so that it can be answered (Linux); by default not.
+   */
   readonly autobind?: boolean | undefined;
 }
 
@@ -115,8 +118,8 @@ export function* unixDatagramPair(): Operation<UnixDatagramPair> {
 /** What a message is sent with. */
 export interface SendDatagramOptions {
   /**
-   * Descriptors to pass (SCM_RIGHTS of unix(7)), 253 at most. They stay the caller's to close, once the message was sent; what the
-   * other side gets are numbers of its own for the same open files.
+   * Descriptors to pass (SCM_RIGHTS of unix(7)), 253 at most. They stay the caller's to close, once the message was sent;
+   * what the other side gets are numbers of its own for the same open files.
    */
   readonly descriptors?: readonly number[] | undefined;
 }
@@ -188,21 +191,22 @@ export class UnixDatagram implements Disposable, Named {
   }
 
   /**
-   * Sends a message (a string as UTF-8) to the peer that the socket is connected to; suspends the task while that one's queue, or
-   * this socket's buffer, is full. An empty message is a message too.
-   * @throws TypeError, RangeError for descriptors that are none, or more than 253; SystemError `ENOTCONN` if it is not connected,
-   *   `ECONNREFUSED` if the peer is gone, `EMSGSIZE` if the message is too long, `EBADF` if a descriptor to pass is not open,
-   *   `ETOOMANYREFS` if too many are on their way; BusyError if another task is waiting to send; ClosedError if this side has
-   *   closed the socket, before or meanwhile. Nothing was sent then
+   * Sends a message (a string as UTF-8) to the peer that the socket is connected to; suspends the task while that one's
+   * queue, or this socket's buffer, is full. An empty message is a message too.
+   * @throws TypeError, RangeError for descriptors that are none, or more than 253; SystemError `ENOTCONN` if it is not
+   *   connected, `ECONNREFUSED` if the peer is gone, `EMSGSIZE` if the message is too long, `EBADF` if a descriptor to pass
+   *   is not open, `ETOOMANYREFS` if too many are on their way; BusyError if another task is waiting to send; ClosedError if
+   *   this side has closed the socket, before or meanwhile. Nothing was sent then
    */
   send(data: Uint8Array | string, options: SendDatagramOptions = {}): Operation<void> {
     return this.sendWith("send", data, null, options);
   }
 
   /**
-   * Sends a message to a name, and otherwise as `send` does. While the receiver's queue is full, this takes one more descriptor.
-   * @throws TypeError, RangeError for a name that is none; SystemError `ENOENT` if there is no such file, `EACCES`, `EPERM` if the
-   *   receiver is connected to another; what `send` throws
+   * Sends a message to a name, and otherwise as `send` does. While the receiver's queue is full, this takes one more
+   * descriptor.
+   * @throws TypeError, RangeError for a name that is none; SystemError `ENOENT` if there is no such file, `EACCES`, `EPERM`
+   *   if the receiver is connected to another; what `send` throws
    */
   sendTo(name: UnixName, data: Uint8Array | string, options: SendDatagramOptions = {}): Operation<void> {
     const bytes = toNameBytes("sendTo", name);
@@ -210,11 +214,13 @@ export class UnixDatagram implements Disposable, Named {
   }
 
   /**
-   * Receives the next message into `buffer`; suspends the task until there is one. What does not fit is lost, and that is told.
-   * @returns the message; disposing of it closes the descriptors that came with it and were not taken. Use it in the task that
-   *   has received it: a value that is lost on the way to another task, because that was cancelled, cannot be disposed of
-   * @throws RangeError if the buffer is empty, or `mostDescriptors` (0, if nothing else is said) is none; BusyError if another task
-   *   is receiving; SystemError; ClosedError if this side has closed the socket, before or meanwhile
+   * Receives the next message into `buffer`; suspends the task until there is one. What does not fit is lost, and that is
+   * told.
+   * @returns the message; disposing of it closes the descriptors that came with it and were not taken. Receive it in the
+   *   task that uses it: one that is lost on the way to another, because that was cancelled, is closed only when it is
+   *   collected as garbage
+   * @throws RangeError if the buffer is empty, or `mostDescriptors` (0, if nothing else is said) is none; BusyError if
+   *   another task is receiving; SystemError; ClosedError if this side has closed the socket, before or meanwhile
    */
   receive(buffer: Uint8Array, options: Partial<ReceiveOptions> = {}): Operation<ReceivedDatagram> {
     assertRoom("receive: buffer", buffer);
@@ -224,8 +230,8 @@ export class UnixDatagram implements Disposable, Named {
   }
 
   /**
-   * Closes the socket, and removes the file of its path if that is still the one that this socket has made. Tasks that wait for it
-   * get a `ClosedError`. Does nothing the second time.
+   * Closes the socket, and removes the file of its path if that is still the one that this socket has made. Tasks that wait
+   * for it get a `ClosedError`. Does nothing the second time.
    */
   close(): void {
     if (this.isClosed) return;

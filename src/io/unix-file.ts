@@ -7,8 +7,8 @@
  * file, so that no other file has its number.
  *
  * Decision. The file is removed at close, if it is still the one that was made. What a dead server has left is replaced only
- * if the caller wants that, and only if it is a socket and refuses a connect. The permissions are narrowed before the file is
- * there and widened afterwards, so that there is no moment at which it is open to more than wanted.
+ * if the caller wants that, and only if it is a socket and refuses a connect. The permissions are narrowed before the file
+ * is there and widened afterwards, so that there is no moment at which it is open to more than wanted.
  */
 
 import { assertInteger, SystemError } from "../core/errors.ts";
@@ -23,8 +23,8 @@ export interface UnixFileOptions {
    */
   readonly mode?: number | undefined;
   /**
-   * Whether the file of a socket that nobody has open any more, because its process has crashed, is replaced; by default it is
-   * an `EADDRINUSE`. Two processes that do this at the same moment for the same path may both believe that they have it.
+   * Whether the file of a socket that nobody has open any more, because its process has crashed, is replaced; by default it
+   * is an `EADDRINUSE`. Two processes that do this at the same moment for the same path may both believe that they have it.
    */
   readonly replaceStale?: boolean | undefined;
 }
@@ -83,7 +83,9 @@ export class SocketFile {
     this.identity = system.files.identityOf(path);
   }
 
-  /** Removes it, unless somebody has done so or has put another file in its place. To be called before the socket is closed. */
+  /**
+   * Removes it, unless somebody has done so or has put another file in its place. To be called before the socket is closed.
+   */
   remove(): void {
     const { files } = this.system;
     if (this.identity === null || files.identityOf(this.path) !== this.identity) return;

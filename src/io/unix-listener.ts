@@ -23,8 +23,8 @@ export type ListenUnixOptions = UnixName &
  *     using listener = yield* listenUnix({ path: "/run/server.sock", mode: 0o660, replaceStale: true });
  *     using other = yield* listenUnix({ abstract: "server" });
  *
- * @throws TypeError, RangeError for a name, a mode or a backlog that is none; SystemError such as `EADDRINUSE`, which says who
- *   has the name, `EACCES`, `ENOENT` if there is no such folder
+ * @throws TypeError, RangeError for a name, a mode or a backlog that is none; SystemError such as `EADDRINUSE`, which says
+ *   who has the name, `EACCES`, `ENOENT` if there is no such folder
  */
 export function* listenUnix(options: ListenUnixOptions): Operation<UnixListener> {
   const binding: Binding = { caller: "listenUnix", syscall: "listen", kind: UnixKind.STREAM, options };
@@ -66,8 +66,8 @@ export class UnixListener extends Listener<UnixStream> {
   }
 
   /**
-   * Stops listening, and removes the file of a path if it is still the one that this listener has made. Connections that were
-   * accepted stay. A task that accepts gets a `ClosedError`. Does nothing the second time.
+   * Stops listening, and removes the file of a path if it is still the one that this listener has made. Connections that
+   * were accepted stay. A task that accepts gets a `ClosedError`. Does nothing the second time.
    */
   override close(): void {
     if (!this.isClosed) this.file?.remove();

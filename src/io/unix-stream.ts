@@ -1,10 +1,10 @@
 /**
  * Streams between sockets of the unix domain, which can pass descriptors.
  *
- * Facts. A descriptor is passed with a byte, at the least: recvmsg(2) brings it with the first byte that it was sent with, and
- * ends behind the last one, also in the middle of what else there is. So on a socket that may get descriptors a short
- * read does not mean that nothing is left. A read that has no room for descriptors (recv(2), which all of `read`, `readUntil`
- * and `lines` are) makes the kernel close them without a word.
+ * Facts. A descriptor is passed with a byte, at the least: recvmsg(2) brings it with the first byte that it was sent with,
+ * and ends behind the last one, also in the middle of what else there is. So on a socket that may get descriptors a short
+ * read does not mean that nothing is left. A read that has no room for descriptors (recv(2), which all of `read`,
+ * `readUntil` and `lines` are) makes the kernel close them without a word.
  *
  * Decision. Such a stream asks until the system says "would block". Descriptors are received by a call of its own,
  * `receiveDescriptors`, which a protocol that passes any uses for all of its reads; a `BufferedReader` can be put on it.
@@ -94,8 +94,9 @@ export class UnixStream extends DescriptorStream {
   /**
    * Writes all of `data` as `write` does, and passes descriptors with its first byte (SCM_RIGHTS of unix(7)). They stay the
    * caller's to close, once this has returned; what the other side gets are numbers of its own for the same open files.
-   * @throws TypeError, RangeError if there are more than 253, or one is none, or `data` is empty, which could not carry them;
-   *   SystemError `EBADF` if one is not open, `ETOOMANYREFS` if too many are on their way (unix(7)); what `write` throws
+   * @throws TypeError, RangeError if there are more than 253, or one is none, or `data` is empty, which could not carry
+   *   them; SystemError `EBADF` if one is not open, `ETOOMANYREFS` if too many are on their way (unix(7)); what `write`
+   *   throws
    */
   sendDescriptors(data: Uint8Array | string, descriptors: readonly number[]): Operation<void> {
     const bytes = toBytes("sendDescriptors: data", data);
@@ -112,10 +113,11 @@ export class UnixStream extends DescriptorStream {
    *     using message = yield* stream.receiveDescriptors(buffer, { mostDescriptors: 1 });
    *     const descriptor = message.descriptors.take();
    *
-   * At the end of the stream its `bytes` is 0. Descriptors that come while something else reads are lost; what `readUntil` or
-   * `lines` have read ahead comes first, without any.
-   * @returns the message; disposing of it closes the descriptors that were not taken. Use it in the task that has received
-   *   it: a value that is lost on the way to another task, because that was cancelled, cannot be disposed of
+   * At the end of the stream its `bytes` is 0. Descriptors that come while something else reads are lost; what `readUntil`
+   * or `lines` have read ahead comes first, without any.
+   * @returns the message; disposing of it closes the descriptors that were not taken. Receive it in the task that uses it:
+   *   one that is lost on the way to another task, because that was cancelled, is closed only when it is collected as
+   *   garbage
    * @throws RangeError if `mostDescriptors` is none; what `read` throws
    */
   receiveDescriptors(buffer: Uint8Array, options: ReceiveOptions): Operation<ReceivedMessage> {

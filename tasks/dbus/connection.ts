@@ -1,12 +1,13 @@
 /**
- * A connection to a D-Bus message bus. Many tasks may call through it at once; what comes without having been asked for (signals,
- * calls of others) is received with `receive`. Descriptors go both ways.
+ * A connection to a D-Bus message bus. Many tasks may call through it at once; what comes without having been asked for
+ * (signals, calls of others) is received with `receive`. Descriptors go both ways.
  *
- * Facts. Descriptors come with a byte of the message that they belong to, and whoever reads that byte without room for them loses
- * them. A message that was sent half-way ruins the connection, and the descriptors in it must be open until it has gone.
+ * Facts. Descriptors come with a byte of the message that they belong to, and whoever reads that byte without room for them
+ * loses them. A message that was sent half-way ruins the connection, and the descriptors in it must be open until it has
+ * gone.
  *
- * Decision. One task reads everything, with room for descriptors, and hands each message to whom it is for. A message is sent by the
- * task that wants to, one at a time, and to its end even if that task is cancelled meanwhile.
+ * Decision. One task reads everything, with room for descriptors, and hands each message to whom it is for. A message is
+ * sent by the task that wants to, one at a time, and to its end even if that task is cancelled meanwhile.
  */
 
 import { closeSync } from "node:fs";
@@ -65,7 +66,8 @@ export interface MethodCall {
 }
 
 /**
- * Connects to a bus, by default to that of the session, and says hello. The connection ends when it is closed, or with its scope.
+ * Connects to a bus, by default to that of the session, and says hello. The connection ends when it is closed, or with its
+ * scope.
  * @throws SystemError if nobody is there; DBusProtocolError if the bus lets nobody in, or is none
  */
 export function* openDBus(address: string = sessionBusAddress()): Operation<DBus> {
@@ -126,8 +128,8 @@ export class DBus implements Disposable {
   }
 
   /**
-   * The next signal, or call of somebody else. Have a task that takes all that comes: after some hundred that nobody takes, replies
-   * wait as well.
+   * The next signal, or call of somebody else. Have a task that takes all that comes: after some hundred that nobody takes,
+   * replies wait as well.
    * @throws DBusDisconnectedError when the connection has ended
    */
   *receive(): Operation<DBusMessage> {

@@ -1,8 +1,9 @@
 /**
  * The values of D-Bus, to bytes and back (D-Bus Specification, "Type System" and "Marshaling (Wire Format)").
  *
- * A signature says of which types they are: `y` byte, `b` boolean, `n` `q` `i` `u` integers of 16 and 32 bits, `x` `t` of 64 bits, `d`
- * double, `s` string, `o` path of an object, `g` signature, `h` descriptor, `v` variant, `a…` array, `(…)` structure, `a{…}` dictionary.
+ * A signature says of which types they are: `y` byte, `b` boolean, `n` `q` `i` `u` integers of 16 and 32 bits, `x` `t` of 64
+ * bits, `d` double, `s` string, `o` path of an object, `g` signature, `h` descriptor, `v` variant, `a…` array, `(…)`
+ * structure, `a{…}` dictionary.
  */
 
 /** What a type looks like here: 64 bits are a bigint, `ay` is bytes, a dictionary is a Map, a structure an array. */

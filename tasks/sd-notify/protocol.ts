@@ -1,6 +1,6 @@
 /**
- * The protocol of sd_notify(3), by which a service tells its manager how it is: datagrams of lines `NAME=VALUE`, and descriptors to
- * keep for it. Both sides of it.
+ * The protocol of sd_notify(3), by which a service tells its manager how it is: datagrams of lines `NAME=VALUE`, and
+ * descriptors to keep for it. Both sides of it.
  */
 
 import { type Operation, openUnixDatagram, type UnixDatagram, type UnixName } from "../../src/index.ts";

@@ -16,6 +16,7 @@ import {
   unixPair,
   type UnixStream,
 } from "../../src/index.ts";
+import { runScript } from "../support/child.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { EventCounter } from "../support/libc.ts";
 import { errorOf, openReactor, patternOf, WAYS } from "../support/loopback.ts";
@@ -366,6 +367,54 @@ describe.each(WAYS)("in %s", (_name, way) => {
         for (const task of tasks) yield* join(task);
       }));
   });
+});
+
+test("what is lost before anybody could dispose of it is closed as garbage, and that is told", async () => {
+  const { stderr, exitCode } = await runScript(`
+    import { readdirSync } from "node:fs";
+    import { race, run, sleep, unixPair } from "./src/index.ts";
+    const count = () => readdirSync("/proc/self/fd").length;
+    await run(function* main() {
+      using pair = yield* unixPair();
+      yield* sleep(1);
+      const before = count();
+      for (let index = 0; index < 50; index++) {
+        yield* pair.left.sendDescriptors("x", [0, 0]);
+        // The message is the value of the race, which nobody looks at.
+        yield* race([() => pair.right.receiveDescriptors(new Uint8Array(1), { mostDescriptors: 2 }), sleep(1_000)]);
+      }
+      // Of the hundred, some may be closed by now; and garbage that the stack seems to point to still may stay.
+      while (count() - before > 80) {
+        Bun.gc(true);
+        yield* sleep(1);
+      }
+    });
+  `);
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain(
+    "descriptors were received over a unix socket, and neither taken nor closed (2): receive them with using, in the task that takes them",
+  );
+});
+
+test("a process that may have no more descriptors gets the bytes, and is told that some are lost", async () => {
+  const { stdout, exitCode } = await runScript(
+    `
+    import { readdirSync } from "node:fs";
+    import { run, unixPair, fdStream } from "./src/index.ts";
+    await run(function* main() {
+      using pair = yield* unixPair();
+      const before = readdirSync("/proc/self/fd").length;
+      yield* pair.left.sendDescriptors("bytes", Array.from({ length: 200 }, () => 1));
+      {
+        using message = yield* pair.right.receiveDescriptors(new Uint8Array(8), { mostDescriptors: 200 });
+        console.log(message.bytes, message.areDescriptorsTruncated, message.descriptors.count < 200);
+      }
+      console.log(readdirSync("/proc/self/fd").length - before);
+    });
+  `,
+    { command: ["sh", "-c", 'ulimit -n 100 && exec "$0" "$@"', process.execPath] },
+  );
+  expect({ exitCode, lines: stdout.trimEnd().split("\n") }).toEqual({ exitCode: 0, lines: ["5 true true", "0"] });
 });
 
 function* overStream(): Operation<Passage> {
