@@ -74,7 +74,7 @@ export interface UnixDatagramPair extends Disposable {
  *   name, `EACCES`, `ENOENT` if there is no such folder
  */
 export function* bindUnixDatagram(options: BindUnixDatagramOptions): Operation<UnixDatagram> {
-  const binding: Binding = { caller: "bindUnixDatagram", syscall: "bind", kind: UnixKind.DATAGRAM, options };
+  const binding: Binding = { caller: "bindUnixDatagram", syscall: "bind", options };
   assertBinding(binding);
   const system = yield* currentSystem();
   const name = nameIn(options);

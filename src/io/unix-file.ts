@@ -2,18 +2,21 @@
  * Giving a unix socket its name, and the file of it, if it is a path.
  *
  * Facts. bind(2) makes a file, which stays when the socket is gone; the next bind to its path then fails with EADDRINUSE,
- * whether somebody still listens there or not. A connect tells: a socket that nobody has open any more refuses it. The file
- * gets the socket's own mode, less the umask (the kernel's unix_bind_bsd). While a socket is open, so is the inode of its
- * file, so that no other file has its number.
+ * whether somebody still has that socket open or not. A connect tells: a file without a socket refuses it (ECONNREFUSED),
+ * but so does a stream socket on which listen(2) is yet to be called. To a *datagram* socket that wants to connect, every
+ * stream socket that is open is of the wrong type (EPROTOTYPE), and none hears of it. The file gets the socket's own mode,
+ * less the umask (the kernel's unix_bind_bsd). While a socket is open, so is the inode of its file, so that no other file
+ * has its number.
  *
- * Decision. The file is removed at close, if it is still the one that was made. What a dead server has left is replaced only
- * if the caller wants that, and only if it is a socket and refuses a connect. The permissions are narrowed before the file
- * is there and widened afterwards, so that there is no moment at which it is open to more than wanted.
+ * Decision. The file is removed at close, if it is still the one that was made. What a dead server has left is replaced
+ * only if the caller wants that, and only if it is a socket that refuses the connect of a datagram socket. The permissions
+ * are narrowed before the file is there and widened afterwards, so that there is no moment at which it is open to more than
+ * wanted.
  */
 
 import { assertInteger, SystemError } from "../core/errors.ts";
 import type { System } from "../core/system.ts";
-import type { UnixKind } from "../core/unix-system.ts";
+import { UnixKind } from "../core/unix-system.ts";
 import { nameIn, showUnixName, toNameBytes, type UnixName } from "./unix-name.ts";
 
 export interface UnixFileOptions {
@@ -35,7 +38,6 @@ export interface Binding {
   readonly caller: string;
   /** The call that errors of the system name. */
   readonly syscall: string;
-  readonly kind: UnixKind;
   readonly options: UnixName & UnixFileOptions;
 }
 
@@ -105,7 +107,7 @@ function bindOrReplace(system: System, descriptor: number, binding: Binding): nu
   if (error.code !== "EADDRINUSE" || options.path === undefined) return result;
   const { path } = options;
   const identity = system.files.identityOf(path);
-  const found = whatIsAt(system, path, bytes, binding.kind);
+  const found = whatIsAt(system, path, bytes);
   if (found !== STALE) throw withDescription(error, path, found);
   if (options.replaceStale !== true) throw withDescription(error, path, ADVICE);
   // Somebody else may have replaced it meanwhile, which shows in its identity.
@@ -114,13 +116,13 @@ function bindOrReplace(system: System, descriptor: number, binding: Binding): nu
 }
 
 /** Words for what has the path; `STALE` for a socket that nobody has open. */
-function whatIsAt(system: System, path: string, bytes: Uint8Array, kind: UnixKind): string {
+function whatIsAt(system: System, path: string, bytes: Uint8Array): string {
   const file = system.files.kindOfFile(path);
   if (file !== null && file !== "socket") {
     const what = file === "other" ? "something else, such as a symbolic link," : `a ${file}`;
     return `there is ${what} of that name: remove it, or use another path`;
   }
-  const probe = system.unix.create(kind);
+  const probe = system.unix.create(UnixKind.DATAGRAM);
   if (probe < 0) throw system.errorOf(probe, "socket", { path });
   const result = system.unix.connect(probe, bytes);
   system.close(probe);

@@ -27,7 +27,7 @@ export type ListenUnixOptions = UnixName &
  *   who has the name, `EACCES`, `ENOENT` if there is no such folder
  */
 export function* listenUnix(options: ListenUnixOptions): Operation<UnixListener> {
-  const binding: Binding = { caller: "listenUnix", syscall: "listen", kind: UnixKind.STREAM, options };
+  const binding: Binding = { caller: "listenUnix", syscall: "listen", options };
   assertBinding(binding);
   const { backlog = DEFAULT_BACKLOG } = options;
   assertInteger("listenUnix: backlog", backlog, 1, LONGEST_BACKLOG);

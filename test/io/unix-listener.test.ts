@@ -1,7 +1,7 @@
 /** The listener of unix streams, and the file of a socket: when it is made, for whom, and when it goes. */
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join as joinPath } from "node:path";
 import {
   bindUnixDatagram,
@@ -16,11 +16,13 @@ import {
   spawn,
   SystemError,
   type UnixFileOptions,
+  type UnixStream,
   yieldNow,
 } from "../../src/index.ts";
 import { Executor } from "../../src/core/executor.ts";
 import type { FileSystem } from "../../src/core/file-system.ts";
 import { UnixKind, type UnixSystem } from "../../src/core/unix-system.ts";
+import { nativeSystem } from "../../src/native/system.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, openReactor, WAYS } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
@@ -177,6 +179,27 @@ describe.each(WAYS)("in %s", (_name, way) => {
     );
   });
 
+  test("a socket that is about to listen is not taken for dead, and one that does hears nothing of the look at it", () =>
+    way(function* main() {
+      using name = pathName();
+      const path = name.path!;
+      const { unix } = nativeSystem();
+      const descriptor = unix.create(UnixKind.STREAM);
+      try {
+        expect(unix.bind(descriptor, new TextEncoder().encode(path))).toBe(0);
+        const error = yield* errorOf(listenUnix({ path, replaceStale: true }));
+        expect(error.message).toContain("another socket has that name");
+      } finally {
+        closeSync(descriptor);
+      }
+      using listener = yield* listenUnix({ path, replaceStale: true });
+      yield* errorOf(listenUnix({ path, replaceStale: true }));
+      using client = yield* connectUnix({ path });
+      yield* client.write("first");
+      using first = yield* listener.accept();
+      expect(new TextDecoder().decode(yield* take(first, 5))).toBe("first");
+    }));
+
   test("an abstract name in use is refused, and free again after close", () =>
     way(function* main() {
       using name = abstractName();
@@ -236,6 +259,12 @@ describe.each(WAYS)("in %s", (_name, way) => {
       expect(yield* errorOf(waiting.read(new Uint8Array(1)))).toMatchObject({ code: "ECONNRESET" });
     }));
 });
+
+function* take(stream: UnixStream, bytes: number): Operation<Uint8Array> {
+  const buffer = new Uint8Array(bytes);
+  yield* stream.readExactly(buffer);
+  return buffer;
+}
 
 test("a file that cannot be removed is told of, and the socket is closed all the same", async () => {
   const EACCES = -13;
