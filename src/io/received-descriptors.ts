@@ -157,12 +157,19 @@ export function assertDescriptors(caller: string, descriptors: readonly number[]
   for (const descriptor of descriptors) assertDescriptor(caller, descriptor);
 }
 
-/** Says which descriptor of a list it is that the system does not know, if it is one; `result` is what the send returned. */
-export function refuseClosedDescriptors(system: System, result: number, descriptors: readonly number[]): void {
+/** Says what was wrong with descriptors to pass, if that is why a send has returned `result`, which is below zero. */
+export function refusePassing(system: System, result: number, descriptors: readonly number[]): void {
   const { code, errno } = system.errorOf(result, "sendmsg");
-  if (code !== "EBADF") return;
+  const description = describeRefusal(system, code, descriptors);
+  if (description !== null) throw new SystemError({ code, errno, syscall: "sendmsg", description });
+}
+
+function describeRefusal(system: System, code: string, descriptors: readonly number[]): string | null {
+  if (code === "ETOOMANYREFS")
+    return "more descriptors are on their way to receivers than this process may have open (RLIMIT_NOFILE): wait until some have been received";
+  if (code !== "EBADF") return null;
   const closed = descriptors.filter((descriptor) => typeof system.files.kindOf(descriptor) === "number");
-  if (closed.length === 0) return;
-  const description = `of the descriptors to pass, ${closed.join(", ")} ${closed.length === 1 ? "is" : "are"} not open: each stays its sender's to close, after it was sent`;
-  throw new SystemError({ code, errno, syscall: "sendmsg", description });
+  if (closed.length === 0) return null;
+  const are = closed.length === 1 ? "is" : "are";
+  return `of the descriptors to pass, ${closed.join(", ")} ${are} not open: each stays its sender's to close, after it was sent`;
 }

@@ -28,7 +28,7 @@ import {
   assertMostDescriptors,
   ReceivedDatagram,
   type ReceiveOptions,
-  refuseClosedDescriptors,
+  refusePassing,
 } from "./received-descriptors.ts";
 import type { StreamOperation } from "./stream-operations.ts";
 import {
@@ -280,8 +280,10 @@ export class UnixDatagram implements Disposable, Named {
 
   /** For operations: null if the message was sent; else what to wait for. */
   trySend(sending: Sending): SuspendRequest | null {
-    if (!this.source.mayWrite) return this.waitToSend;
     const { bytes, destination, descriptors } = sending;
+    // What is known may be of the peer that it is connected to. A socket that was closed is not tried: its number may be
+    // another's.
+    if (!this.source.mayWrite && (destination === null || this.isClosed)) return this.waitToSend;
     const result = this.system.unix.send(this.descriptor, bytes, destination?.bytes ?? null, descriptors);
     if (result >= 0) return null;
     if (this.system.meaningOf(result) !== "wouldBlock") throw this.explainSend(result, sending);
@@ -309,7 +311,7 @@ export class UnixDatagram implements Disposable, Named {
   }
 
   private explainSend(result: number, { bytes, destination, descriptors }: Sending): SystemError {
-    refuseClosedDescriptors(this.system, result, descriptors);
+    refusePassing(this.system, result, descriptors);
     const peer = this.peer === null ? {} : { path: showUnixName(this.peer) };
     const error = this.explain(result, "sendmsg", destination === null ? peer : { path: destination.path });
     if (error.code !== "EMSGSIZE") return error;

@@ -111,7 +111,10 @@ function bindOrReplace(system: System, descriptor: number, binding: Binding): nu
   if (found !== STALE) throw withDescription(error, path, found);
   if (options.replaceStale !== true) throw withDescription(error, path, ADVICE);
   // Somebody else may have replaced it meanwhile, which shows in its identity.
-  if (identity !== null && system.files.identityOf(path) === identity) system.files.unlink(path);
+  if (identity !== null && system.files.identityOf(path) === identity) {
+    const removal = system.files.unlink(path);
+    if (removal < 0) throw system.errorOf(removal, "unlink", { path });
+  }
   return system.unix.bind(descriptor, bytes);
 }
 

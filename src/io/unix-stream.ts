@@ -21,7 +21,7 @@ import {
   assertMostDescriptors,
   ReceivedMessage,
   type ReceiveOptions,
-  refuseClosedDescriptors,
+  refusePassing,
 } from "./received-descriptors.ts";
 import { WOULD_BLOCK } from "./stream-operations.ts";
 import { fromNameBytes, showUnixName, type UnixName } from "./unix-name.ts";
@@ -145,7 +145,7 @@ export class UnixStream extends DescriptorStream {
   trySendDescriptors(bytes: Uint8Array, descriptors: readonly number[]): number {
     if (!this.source.mayWrite) return WOULD_BLOCK;
     const result = this.system.unix.send(this.descriptor, bytes, null, descriptors);
-    if (result < 0) refuseClosedDescriptors(this.system, result, descriptors);
+    if (result < 0) refusePassing(this.system, result, descriptors);
     return this.sent(result);
   }
 

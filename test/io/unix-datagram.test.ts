@@ -353,6 +353,21 @@ describe.each(WAYS)("a receiver that is slow, in %s", (_name, way) => {
       expect(slow.isClosed).toBe(false);
     }));
 
+  test("to which a socket is connected does not keep its messages for others back", () =>
+    way(function* main() {
+      using slowName = abstractName();
+      using quickName = abstractName();
+      using _slow = yield* bindUnixDatagram(slowName);
+      using quick = yield* bindUnixDatagram(quickName);
+      using sender = yield* openUnixDatagram();
+      sender.connect(slowName);
+      const waiting = yield* spawn(() => sendUntilFull(sender, null));
+      while (waiting.waitsFor === "" || waiting.waitsFor === "its turn") yield* yieldNow();
+      yield* cancel(waiting);
+      yield* sender.sendTo(quickName, "now");
+      expect((yield* receive(quick)).text).toBe("now");
+    }));
+
   test.each(["connected", "not connected"])("and goes away ends the wait of a sender that is %s", (how) =>
     way(function* main() {
       using name = abstractName();

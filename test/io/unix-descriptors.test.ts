@@ -396,6 +396,39 @@ test("what is lost before anybody could dispose of it is closed as garbage, and 
   );
 });
 
+test("more descriptors on their way than a process may have are refused with words", async () => {
+  // root may have any number on their way (the kernel's too_many_unix_fds), so it goes without its capabilities.
+  const powerless = process.getuid!() === 0 ? ["setpriv", "--bounding-set=-all"] : [];
+  const { stdout } = await runScript(
+    `
+    import { openUnixDatagram, run, unixPair, unixDatagramPair } from "./src/index.ts";
+    await run(function* main() {
+      using streams = yield* unixPair();
+      using datagrams = yield* unixDatagramPair();
+      const descriptors = Array.from({ length: 60 }, () => 1);
+      for (let index = 0; index < 2; index++) yield* streams.left.sendDescriptors("x", descriptors);
+      for (const send of [
+        () => streams.left.sendDescriptors("x", descriptors),
+        () => datagrams.left.send("x", { descriptors }),
+      ]) {
+        try {
+          yield* send();
+        } catch (error) {
+          console.log(error.code, error.message);
+        }
+      }
+      using message = yield* streams.right.receiveDescriptors(new Uint8Array(1), { mostDescriptors: 0 });
+      yield* datagrams.left.send("x", { descriptors });
+      console.log("sent");
+    });
+  `,
+    { command: [...powerless, "sh", "-c", 'ulimit -n 100 && exec "$0" "$@"', process.execPath] },
+  );
+  const message =
+    "ETOOMANYREFS sendmsg ETOOMANYREFS: more descriptors are on their way to receivers than this process may have open (RLIMIT_NOFILE): wait until some have been received";
+  expect(stdout.trimEnd().split("\n")).toEqual([message, message, "sent"]);
+});
+
 test("a process that may have no more descriptors gets the bytes, and is told that some are lost", async () => {
   const { stdout, exitCode } = await runScript(
     `
