@@ -282,25 +282,34 @@ test("a file that cannot be removed is told of, and the socket is closed all the
   expect(world.warnings).toEqual(["the socket file stays: unlink EACCES /run/x: permission denied"]);
 });
 
-test("a mode that cannot be set leaves neither file nor socket", async () => {
+test("a mode is set before the file is there and after, and if it cannot be, neither file nor socket is left", async () => {
   const EPERM = -1;
-  const removed: string[] = [];
+  const calls: string[] = [];
   const files: Partial<FileSystem> = {
     identityOf: () => "1:2",
     unlink: (path) => {
-      removed.push(path);
+      calls.push(`unlink ${path}`);
       return 0;
     },
-    setMode: (target) => (typeof target === "number" ? 0 : EPERM),
+    setMode: (target, mode) => {
+      calls.push(`mode ${target} ${mode.toString(8)}`);
+      return typeof target === "number" ? 0 : EPERM;
+    },
   };
-  const unix: Partial<UnixSystem> = { create: () => 7, bind: () => 0 };
+  const unix: Partial<UnixSystem> = {
+    create: () => 7,
+    bind: () => {
+      calls.push("bind");
+      return 0;
+    },
+  };
   const world = new ScriptedWorld({}, {}, { files: files as FileSystem, unix: unix as UnixSystem });
   world.open.set(7, "the listener");
   const error = await settled(
     world,
-    new Executor(world).run(() => errorOf(listenUnix({ path: "/run/x", mode: 0o666 }))),
+    new Executor(world).run(() => errorOf(listenUnix({ path: "/run/x", mode: 0o660 }))),
   );
   expect(error).toMatchObject({ code: "EPERM", syscall: "chmod", path: "/run/x" });
-  expect(removed).toEqual(["/run/x"]);
+  expect(calls).toEqual(["mode 7 660", "bind", "mode /run/x 660", "unlink /run/x"]);
   expect(world.open.size).toBe(0);
 });
