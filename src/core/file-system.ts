@@ -41,10 +41,12 @@ export interface FileSystem extends TransferCalls {
   makeFifo(path: string, mode: number): number;
   /** Removes a name (unlink(2)). */
   unlink(path: string): number;
-  /** Tells two files apart, though they have had the same name; null if there is no file of that name. */
+  /** What has this name, a symbolic link not followed; null if nothing has that can be seen. */
+  kindOfFile(path: string): DescriptorKind | null;
+  /** Tells two files apart, though they have had the same name; null if there is no file of that name that can be seen. */
   identityOf(path: string): string | null;
-  /** Changes the permissions (chmod(2)). */
-  setMode(path: string, mode: number): number;
+  /** Changes the permissions (chmod(2)), of a file or of what is open (fchmod(2)). */
+  setMode(target: string | number, mode: number): number;
   /** Another number for the same open file. */
   duplicate(descriptor: number): number;
 }

@@ -48,7 +48,10 @@ export interface UnixSystem {
   peerName(descriptor: number): Uint8Array | number;
   /** Or an error number. */
   peerCredentials(descriptor: number): Credentials | number;
+  /** From now on each message that comes says who has sent it. */
   passCredentials(descriptor: number): number;
+  /** How much of the send buffer is taken by messages that nobody has received yet, in bytes. */
+  queuedBytes(descriptor: number): number;
   /** Sends one message, to a name if it is given, with descriptors; returns how many bytes went. */
   send(descriptor: number, bytes: Uint8Array, to: Uint8Array | null, descriptors: readonly number[]): number;
   /** Or an error number. */

@@ -17,7 +17,7 @@ import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
 import { InterestRequest, type SuspendRequest } from "../core/request.ts";
 import { Delivery, Source } from "../core/source.ts";
-import type { SocketAddress, System } from "../core/system.ts";
+import type { CallSubject, System } from "../core/system.ts";
 import { BufferedReader, type Readable } from "./buffered-reader.ts";
 import type { ByteStream, Delimiter, LineReader, ReadLimit } from "./byte-stream.ts";
 import { assertBytes, toBytes } from "./bytes.ts";
@@ -268,7 +268,7 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
   }
 
   /** The place that errors of the system name, if there is one. */
-  protected get place(): Partial<SocketAddress> {
+  protected get place(): CallSubject {
     return NO_PLACE;
   }
 
@@ -290,8 +290,13 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
     return this.ahead;
   }
 
-  /** A read that did not fill its buffer. */
-  private received(result: number): number {
+  /** For calls of their own: takes what was read ahead. Returns how many bytes there were, 0 for none. */
+  protected takeAhead(buffer: Uint8Array): number {
+    return this.ahead === null || this.ahead.bufferedBytes === 0 ? 0 : this.ahead.take(buffer);
+  }
+
+  /** A read that did not fill its buffer. Returns how many bytes came, or `WOULD_BLOCK`. */
+  protected received(result: number): number {
     const { source } = this;
     if (result > 0) {
       if (this.shortReadMeansEmpty) source.clearReadable();
@@ -308,7 +313,8 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
     return WOULD_BLOCK;
   }
 
-  private sent(result: number): number {
+  /** Returns how many bytes went, or `WOULD_BLOCK`. */
+  protected sent(result: number): number {
     if (result >= 0) return result;
     this.refuseUnlessWouldBlock(result, "write");
     this.source.clearWritable();
@@ -333,4 +339,4 @@ class Behind implements Readable {
   }
 }
 
-const NO_PLACE: Partial<SocketAddress> = {};
+const NO_PLACE: CallSubject = {};

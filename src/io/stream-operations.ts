@@ -108,7 +108,7 @@ export abstract class StreamOperation<T> implements Operation<T>, Iterator<Suspe
 }
 
 /** The operations that read. */
-abstract class ReadingOperation<T> extends StreamOperation<T> {
+export abstract class ReadingOperation<T> extends StreamOperation<T> {
   constructor(protected readonly stream: Transfer) {
     super();
   }
@@ -181,8 +181,8 @@ export class ReadableOperation extends ReadingOperation<void> {
 export class WriteOperation extends WritingOperation {
   constructor(
     stream: Transfer,
-    private readonly bytes: Uint8Array,
-    private start: number,
+    protected readonly bytes: Uint8Array,
+    protected start: number,
     private readonly end: number,
   ) {
     super(stream);

@@ -1,23 +1,10 @@
-/**
- * A listening TCP socket.
- *
- * Facts. When the process has no descriptor left, accept4(2) fails and the connection stays in the backlog; with
- * edge-triggered readiness nobody is told again, and a loop that tries at once spins. Some errors of accept concern the
- * one connection that was about to be accepted, not the listener.
- *
- * Decision. A broken connection is skipped. When descriptors are used up, `accept` says so once, waits a moment, and
- * tries again until it works; it never gives up the listener.
- */
+/** A listening TCP socket. */
 
-import { spendBudget } from "../core/budget.ts";
-import { assertInteger, ClosedError, SystemError } from "../core/errors.ts";
-import { Interest, Readiness } from "../core/interest.ts";
+import { assertInteger, SystemError } from "../core/errors.ts";
 import { currentSystem } from "../core/current-system.ts";
 import type { Operation } from "../core/operation.ts";
-import { DeadlineRequest, InterestRequest, type SuspendRequest } from "../core/request.ts";
-import { Delivery, type Named, Source } from "../core/source.ts";
 import { type SocketAddress, SocketOption, type System } from "../core/system.ts";
-import { YIELD_REQUEST } from "../core/yield-now.ts";
+import { DEFAULT_BACKLOG, Listener, LONGEST_BACKLOG } from "./listener.ts";
 import { resolveHost } from "./resolve.ts";
 import { showAddress, TcpStream } from "./tcp-stream.ts";
 
@@ -50,29 +37,15 @@ export function* listen(options: ListenOptions): Operation<TcpListener> {
   return open(system, { ...place!, port }, options);
 }
 
-export class TcpListener implements Disposable, Named {
-  private readonly source: Source;
-  private readonly wait: InterestRequest;
-  private hasWarned = false;
-
+export class TcpListener extends Listener<TcpStream> {
   /** For `listen`. */
   constructor(
-    private readonly system: System,
+    system: System,
     descriptor: number,
     /** Where the socket listens. */
     readonly address: SocketAddress,
   ) {
-    this.source = new Source(descriptor, Delivery.EDGE, this);
-    this.source.readiness = Readiness.READABLE;
-    this.wait = new InterestRequest(this.source, Interest.READABLE);
-  }
-
-  get descriptor(): number {
-    return this.source.descriptor;
-  }
-
-  get isClosed(): boolean {
-    return this.source.isClosed;
+    super(system, descriptor);
   }
 
   /** Words for messages. */
@@ -80,90 +53,12 @@ export class TcpListener implements Disposable, Named {
     return `listener ${showAddress(this.address)}`;
   }
 
-  /**
-   * Takes the next connection; suspends the task until there is one. Goes on when a connection broke before it was
-   * accepted, and when descriptors are used up: it warns then, and tries again every 100 ms.
-   * @throws BusyError if another task is accepting; ClosedError if the listener is closed, before or meanwhile; SystemError
-   */
-  accept(): Operation<TcpStream> {
-    return new AcceptOperation(this);
+  protected override get place(): SocketAddress {
+    return this.address;
   }
 
-  /**
-   * Stops listening. Connections that were accepted stay. A task that accepts gets a `ClosedError`. Does nothing the
-   * second time.
-   */
-  close(): void {
-    if (this.isClosed) return;
-    this.source.close();
-    this.system.close(this.descriptor);
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  /** For the operation: refuses to begin, or to go on. */
-  beginAccept(): void {
-    this.refuseClosed();
-    if (this.source.hasReader) throw this.source.busyError(Interest.READABLE);
-  }
-
-  /** For the operation: a connection, or what to wait for. */
-  tryAccept(): TcpStream | SuspendRequest {
-    this.refuseClosed();
-    while (this.source.mayRead) {
-      const result = this.system.accept(this.descriptor);
-      if (result >= 0) return new TcpStream(this.system, result);
-      const meaning = this.system.meaningOf(result);
-      if (meaning === "wouldBlock") this.backlogIsEmpty();
-      else if (meaning === "exhausted") return this.waitForDescriptors(result);
-      else if (meaning !== "brokenConnection") throw this.system.errorOf(result, "accept", this.address);
-    }
-    return this.wait;
-  }
-
-  /** A shortage is over only now: until then a descriptor may become free now and then, and each would bring a warning. */
-  private backlogIsEmpty(): void {
-    this.source.clearReadable();
-    this.hasWarned = false;
-  }
-
-  private waitForDescriptors(result: number): SuspendRequest {
-    if (!this.hasWarned) {
-      const { message } = this.system.errorOf(result, "accept", this.address);
-      this.system.warn(`${message}. Connections wait until others are closed; raise the limit with ulimit -n`);
-    }
-    this.hasWarned = true;
-    return DeadlineRequest.after(SHORTAGE_PAUSE_NS);
-  }
-
-  private refuseClosed(): void {
-    if (this.isClosed) throw new ClosedError(`${this.label}: accept after close()`);
-  }
-}
-
-class AcceptOperation implements Operation<TcpStream>, Iterator<SuspendRequest, TcpStream, unknown> {
-  private hasBegun = false;
-
-  constructor(private readonly listener: TcpListener) {}
-
-  [Symbol.iterator](): this {
-    return this;
-  }
-
-  next(): IteratorResult<SuspendRequest, TcpStream> {
-    if (!this.hasBegun) {
-      this.hasBegun = true;
-      this.listener.beginAccept();
-    }
-    if (!spendBudget()) return { done: false, value: YIELD_REQUEST };
-    const outcome = this.listener.tryAccept();
-    return outcome instanceof TcpStream ? { done: true, value: outcome } : { done: false, value: outcome };
-  }
-
-  throw(error: unknown): never {
-    throw error;
+  protected override toStream(descriptor: number): TcpStream {
+    return new TcpStream(this.system, descriptor);
   }
 }
 
@@ -204,10 +99,4 @@ function open(
 
 const NO_IPV6 = ["EAFNOSUPPORT", "EADDRNOTAVAIL"];
 
-/** As Node.js has it. */
-const DEFAULT_BACKLOG = 511;
-const LONGEST_BACKLOG = 0x7fffffff;
 const HIGHEST_PORT = 65_535;
-
-/** Long enough not to burn the CPU while nothing can be accepted, short enough for a client to wait. */
-const SHORTAGE_PAUSE_NS = 100_000_000;

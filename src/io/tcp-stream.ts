@@ -1,7 +1,7 @@
 /** A TCP connection. */
 
 import { assertInteger, assertTime } from "../core/errors.ts";
-import { Half, type SocketAddress, SocketOption, type System } from "../core/system.ts";
+import { type CallSubject, Half, type SocketAddress, SocketOption, type System } from "../core/system.ts";
 import { DescriptorStream } from "./descriptor-stream.ts";
 
 export interface KeepAliveOptions {
@@ -90,7 +90,7 @@ export class TcpStream extends DescriptorStream {
     this.check(this.system.shutdown(this.descriptor, Half.WRITE), "shutdown");
   }
 
-  protected override get place(): Partial<SocketAddress> {
+  protected override get place(): CallSubject {
     return this.knownPeer ?? super.place;
   }
 

@@ -1,6 +1,6 @@
 /** `FileSystem` over the Zig library. */
 
-import { chmodSync, fstatSync, lstatSync, type Stats, unlinkSync } from "node:fs";
+import { chmodSync, fchmodSync, fstatSync, lstatSync, type Stats, unlinkSync } from "node:fs";
 import type { DescriptorKind, FileSystem } from "../core/file-system.ts";
 import type { NativeFunctions } from "./library.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
@@ -27,11 +27,16 @@ export function fileSystem(functions: NativeFunctions): FileSystem {
     open: (path, access) => functions.file_open(toCString(path), access),
     makeFifo: (path, mode) => functions.file_make_fifo(toCString(path), mode),
     unlink: (path) => resultOf(() => unlinkSync(path)),
-    identityOf: (path) => {
-      const stats = lstatSync(path, { throwIfNoEntry: false });
-      return stats === undefined ? null : `${stats.dev}:${stats.ino}`;
+    kindOfFile: (path) => {
+      const stats = statsOf(path);
+      return stats === null ? null : kindIn(stats);
     },
-    setMode: (path, mode) => resultOf(() => chmodSync(path, mode)),
+    identityOf: (path) => {
+      const stats = statsOf(path);
+      return stats === null ? null : `${stats.dev}:${stats.ino}`;
+    },
+    setMode: (target, mode) =>
+      resultOf(() => (typeof target === "number" ? fchmodSync(target, mode) : chmodSync(target, mode))),
     duplicate: functions.file_duplicate,
   };
 }
@@ -44,7 +49,17 @@ export function toCString(text: string): Uint8Array {
 function kindOf(descriptor: number): DescriptorKind | number {
   let stats: Stats | undefined;
   const result = resultOf(() => void (stats = fstatSync(descriptor)));
-  if (stats === undefined) return result;
+  return stats === undefined ? result : kindIn(stats);
+}
+
+/** Of the name itself, a symbolic link not followed; null if it cannot be had, whatever the reason is. */
+function statsOf(path: string): Stats | null {
+  let stats: Stats | undefined;
+  resultOf(() => void (stats = lstatSync(path)));
+  return stats ?? null;
+}
+
+function kindIn(stats: Stats): DescriptorKind {
   if (stats.isFile()) return "regular file";
   if (stats.isDirectory()) return "directory";
   if (stats.isFIFO()) return "pipe";

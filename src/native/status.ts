@@ -29,7 +29,11 @@ const MEANINGS: Readonly<Record<string, ErrorMeaning>> = {
   ENOTCONN: "disconnected",
 };
 
-const SYSTEM_ERRORS = getSystemErrorMap();
+/** libuv, whose names these are, has no call that could give the others. */
+const SYSTEM_ERRORS: ReadonlyMap<number, readonly [code: string, description: string]> = new Map([
+  ...getSystemErrorMap(),
+  [-109, ["ETOOMANYREFS", "too many references"]],
+]);
 
 const MEANING_BY_RESULT: ReadonlyMap<number, ErrorMeaning> = new Map([
   // The map of names leaves it out, because libuv never shows it.

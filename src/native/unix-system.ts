@@ -27,6 +27,7 @@ export function unixSystem(functions: NativeFunctions): UnixSystem {
       return result < 0 ? result : toCredentials(credentials);
     },
     passCredentials: functions.unix_pass_credentials,
+    queuedBytes: functions.unix_queued_bytes,
     send: (descriptor, bytes, to, descriptors) => {
       const name = to === null ? null : address.write(to);
       // The place of an empty view is no pointer; no byte of these is read then.

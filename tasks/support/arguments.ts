@@ -49,6 +49,18 @@ export function toHost(text: string | undefined): string {
   return given(text);
 }
 
+/** Any text. */
+export function toText(text: string | undefined): string {
+  if (given(text) === "") throw new ArgumentError("is empty");
+  return given(text);
+}
+
+/** A whole number. */
+export function toCount(text: string | undefined): number {
+  if (/^\d{1,10}$/.test(given(text))) return Number(text);
+  throw new ArgumentError(`must be a whole number, but is "${text}"`);
+}
+
 /** A place to connect to: `localhost:80`, `127.0.0.1:80`, `[::1]:80`. */
 export function toDestination(text: string | undefined): Destination {
   const match = /^(?:\[(?<address>[^\]]+)\]|(?<host>[^:[\]]+)):(?<port>\d+)$/.exec(given(text));

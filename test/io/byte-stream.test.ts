@@ -2,13 +2,23 @@
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { ByteReader, Operation } from "../../src/index.ts";
-import { fdStream, openNamedPipe, makeNamedPipe, openPipe, run } from "../../src/index.ts";
+import {
+  connectUnix,
+  fdStream,
+  listenUnix,
+  makeNamedPipe,
+  openNamedPipe,
+  openPipe,
+  run,
+  unixPair,
+} from "../../src/index.ts";
 import { checkByteStream, checkOneWayStream, type OneWayPair, type StreamPair } from "../../src/test.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { SocketPair } from "../support/libc.ts";
 import { connectToSelf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryPath } from "../support/temporary.ts";
+import { NAMES, type TemporaryName } from "../support/unix.ts";
 
 beforeAll(openReactor);
 
@@ -16,6 +26,12 @@ describe.each(WAYS)("in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   test("TCP connections pass", () => way(() => checkByteStream(tcpPair)));
+
+  test.each(NAMES)("unix connections by %s pass", (_kind, makeName) =>
+    way(() => checkByteStream(() => unixConnection(makeName))),
+  );
+
+  test("pairs of unix sockets pass", () => way(() => checkByteStream(unixPair)));
 
   test("pipes pass", () => way(() => checkOneWayStream(openPipe)));
 
@@ -43,6 +59,13 @@ test("a stream that breaks a rule fails, with the scenario's name", async () => 
 function* tcpPair(): Operation<StreamPair> {
   const { client, server } = yield* connectToSelf();
   return { left: client, right: server };
+}
+
+function* unixConnection(makeName: () => TemporaryName): Operation<StreamPair> {
+  using name = makeName();
+  using listener = yield* listenUnix(name);
+  const left = yield* connectUnix(name);
+  return { left, right: yield* listener.accept() };
 }
 
 function* namedPipe(): Operation<OneWayPair> {

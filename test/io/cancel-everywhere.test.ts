@@ -4,15 +4,19 @@ import { describe, test } from "bun:test";
 import {
   all,
   bindUdp,
+  bindUnixDatagram,
   ClosedError,
   connect,
   connectUdp,
+  connectUnix,
   fdStream,
   join,
   listen,
+  listenUnix,
   makeNamedPipe,
   openNamedPipe,
   openPipe,
+  openUnixDatagram,
   type Operation,
   readable,
   ready,
@@ -21,6 +25,8 @@ import {
   spawn,
   SystemError,
   UnexpectedEndError,
+  unixPair,
+  type UnixStream,
   writable,
   yieldNow,
   type ByteReader,
@@ -29,6 +35,7 @@ import {
 import { expectNothingLeftWhenCancelled } from "../support/cancel-everywhere.ts";
 import { EventCounter, Pipe, SocketPair } from "../support/libc.ts";
 import { temporaryPath } from "../support/temporary.ts";
+import { pathName } from "../support/unix.ts";
 
 /** More than a pipe or a socket holds, so that the writer has to wait. */
 const MESSAGE = new Uint8Array(1_000_000);
@@ -101,6 +108,68 @@ describe("cancelled at every suspend point, nothing is left of", () => {
       { leastPoints: 6, isFair: isOfPeer },
     ));
 
+  test("a unix server and its client, which waits for the backlog", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using name = pathName();
+        using listener = yield* listenUnix({ path: name.path!, backlog: 1, mode: 0o600 });
+        const clients = [];
+        for (let index = 0; index < 4; index++) {
+          clients.push(
+            yield* spawn(function* ask() {
+              using client = yield* connectUnix(name);
+              yield* transfer(client, client);
+            }),
+          );
+        }
+        yield* yieldNow();
+        for (let index = 0; index < 4; index++) {
+          yield* spawn(function* serve() {
+            using stream = yield* listener.accept();
+            yield* transfer(stream, stream);
+          });
+          yield* yieldNow();
+          yield* join(clients[index]!);
+        }
+      },
+      { leastPoints: 12, isFair: isOfPeer },
+    ));
+
+  test("descriptors that are passed over a unix stream, both ways", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using pair = yield* unixPair();
+        yield* all([() => passAlong(pair.left, pair.right), () => passAlong(pair.right, pair.left)]);
+      },
+      { leastPoints: 8, isFair: isOfPeer },
+    ));
+
+  test("datagrams with descriptors, whose receiver is slow", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using name = pathName();
+        using receiver = yield* bindUnixDatagram({ path: name.path!, passCredentials: true });
+        using connected = yield* openUnixDatagram({ autobind: true });
+        connected.connect(name);
+        using other = yield* openUnixDatagram();
+        using counter = new EventCounter();
+        const descriptors = [counter.descriptor, counter.descriptor];
+        yield* spawn(function* send() {
+          for (let index = 0; index < 20; index++) yield* connected.send("one", { descriptors });
+        });
+        yield* spawn(function* send() {
+          for (let index = 0; index < 20; index++) yield* other.sendTo(name, "two", { descriptors });
+        });
+        yield* yieldNow();
+        for (let index = 0; index < 40; index++) {
+          using message = yield* receiver.receive(new Uint8Array(8), { mostDescriptors: 1 });
+          (yield* fdStream(message.descriptors.take())).close();
+          yield* yieldNow();
+        }
+      },
+      { leastPoints: 20, isFair: isOfPeer },
+    ));
+
   test("streams on descriptors of others", () =>
     expectNothingLeftWhenCancelled(
       function* job() {
@@ -138,6 +207,25 @@ function* transfer(writer: ByteWriter, reader: ByteReader): Operation<void> {
   const writing = yield* spawn(() => writer.writeAll([MESSAGE, "end"]));
   yield* reader.readExactly(new Uint8Array(MESSAGE.byteLength + 3));
   yield* join(writing);
+}
+
+/** More bytes than fit at once, with descriptors; the receiver takes one and leaves the other. */
+function* passAlong(from: UnixStream, to: UnixStream): Operation<void> {
+  const sending = yield* spawn(function* send() {
+    using counter = new EventCounter();
+    yield* from.sendDescriptors(MESSAGE, [counter.descriptor, counter.descriptor]);
+  });
+  const buffer = new Uint8Array(MESSAGE.byteLength);
+  for (let received = 0; received < MESSAGE.byteLength;) {
+    using message = yield* to.receiveDescriptors(buffer.subarray(received), { mostDescriptors: 2 });
+    if (received === 0) {
+      using stream = yield* fdStream(message.descriptors.take());
+      yield* stream.write(new Uint8Array(new BigUint64Array([1n]).buffer));
+      yield* yieldNow();
+    }
+    received += message.bytes;
+  }
+  yield* join(sending);
 }
 
 function isOfPeer(error: unknown): boolean {

@@ -15,6 +15,8 @@ export interface ChildResult {
 export interface ChildOptions {
   /** Variables to add to the environment; undefined takes one out. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** What runs the script; by default this Bun. */
+  readonly command?: readonly string[];
   /** How long the process may take; only a process that hangs meets it. */
   readonly limitMs?: number;
 }
@@ -24,9 +26,9 @@ export interface ChildOptions {
  * package.
  */
 export async function runScript(source: string, options: ChildOptions = {}): Promise<ChildResult> {
-  const { environment = {}, limitMs = 20_000 } = options;
+  const { command = [process.execPath], environment = {}, limitMs = 20_000 } = options;
   const child = Bun.spawn({
-    cmd: [process.execPath, "--eval", source],
+    cmd: [...command, "--eval", source],
     cwd: ROOT,
     env: { ...process.env, ...environment },
     stdin: "ignore",

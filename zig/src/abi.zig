@@ -202,6 +202,10 @@ export fn unix_pass_credentials(descriptor: i32) i32 {
     return unix.passCredentials(descriptor);
 }
 
+export fn unix_queued_bytes(descriptor: i32) i32 {
+    return unix.queuedBytes(descriptor);
+}
+
 export fn unix_send(
     descriptor: i32,
     bytes: [*]const u8,

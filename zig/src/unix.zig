@@ -29,9 +29,10 @@ pub const most_descriptors = 253;
 
 /// What is taken besides the bytes of a message.
 pub const Room = struct {
-    /// How many descriptors; more are closed.
+    /// How many descriptors; more are closed by the kernel.
     descriptors: u32,
-    /// Whether `passCredentials` was called for the socket.
+    /// Whether `passCredentials` was called for the socket. If it was not, the room for credentials serves descriptors too,
+    /// and some more than were asked for may come.
     has_sender: bool,
 };
 
@@ -46,7 +47,7 @@ pub const Message = extern struct {
 
     /// The message was longer than the buffer; the rest is gone.
     pub const truncated: u32 = 1;
-    /// More descriptors were passed than there was room for; the rest is closed.
+    /// More descriptors were passed than there was room for, or than the process may have open; the rest is closed.
     pub const descriptors_truncated: u32 = 2;
     /// `sender` is known.
     pub const has_sender: u32 = 4;
@@ -60,6 +61,7 @@ pub const localAddress = backend.localAddress;
 pub const peerAddress = backend.peerAddress;
 pub const peerCredentials = backend.peerCredentials;
 pub const passCredentials = backend.passCredentials;
+pub const queuedBytes = backend.queuedBytes;
 pub const send = backend.send;
 pub const receive = backend.receive;
 
@@ -72,6 +74,7 @@ comptime {
     expect(@TypeOf(peerAddress) == fn (i32, *Address) i32);
     expect(@TypeOf(peerCredentials) == fn (i32, *Credentials) i32);
     expect(@TypeOf(passCredentials) == fn (i32) i32);
+    expect(@TypeOf(queuedBytes) == fn (i32) i32);
     expect(@TypeOf(send) == fn (i32, []const u8, ?*const Address, []const i32) i32);
     expect(@TypeOf(receive) == fn (i32, []u8, Kind, Room, *Message) i32);
     // src/native/library.ts checks the same numbers when it loads the library.

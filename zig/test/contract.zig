@@ -17,5 +17,6 @@ test {
     _ = @import("ring.zig"); // nothing lost when there is no room
     _ = @import("socket.zig"); // the socket calls
     _ = @import("datagram.zig"); // the datagram calls
+    _ = @import("unix.zig"); // unix sockets: names, descriptors and credentials
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }

@@ -14,6 +14,7 @@ pub const linux = library.linux;
 pub const queue = library.queue;
 pub const ring = library.ring;
 pub const socket = library.socket;
+pub const unix = library.unix;
 
 pub const Entry = ring.Entry;
 pub const Queue = queue.Queue;

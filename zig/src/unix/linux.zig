@@ -3,7 +3,9 @@
 //! Facts. A path may fill `sun_path` to its last byte, without a zero; an abstract name begins with a zero and its length
 //! counts (unix(7)). Descriptors that do not fit into the control buffer are closed by the kernel, and MSG_CTRUNC says so;
 //! how many fit follows from the buffer's length, which must not be rounded up, or one more than asked for may come.
-//! MSG_TRUNC as an argument makes recvmsg(2) return a datagram's whole length; of a stream it would throw bytes away.
+//! Credentials come before descriptors in it. MSG_TRUNC as an argument makes recvmsg(2) return a datagram's whole length;
+//! of a stream it would throw bytes away. What a socket has sent and nobody has received yet counts against its send
+//! buffer, and SIOCOUTQ tells how much that is (sockios.h).
 //!
 //! Decision. One send and one receive that do all: bytes, the other side's name, descriptors and credentials. Control
 //! messages are laid out and read here; nothing of them crosses the border.
@@ -48,6 +50,13 @@ pub fn peerCredentials(descriptor: i32, credentials: *unix.Credentials) i32 {
 pub fn passCredentials(descriptor: i32) i32 {
     const on: i32 = 1;
     return linux.call(.setsockopt, .{ descriptor, Level.socket, Name.pass_credentials, &on, @sizeOf(i32) });
+}
+
+/// How much of the send buffer is taken by messages that nobody has received yet, the kernel's own overhead included.
+pub fn queuedBytes(descriptor: i32) i32 {
+    var queued: i32 = 0;
+    const result = linux.call(.ioctl, .{ descriptor, output_queue, &queued });
+    return if (result < 0) result else queued;
 }
 
 pub fn send(descriptor: i32, bytes: []const u8, to: ?*const unix.Address, descriptors: []const i32) i32 {
@@ -112,14 +121,18 @@ fn readControl(control: []const u8, message: *unix.Message) void {
         const data = control[at + @sizeOf(ControlHeader) .. at + header.length];
         if (header.level == Level.socket) switch (header.kind) {
             ControlKind.rights => takeDescriptors(data, message),
-            ControlKind.credentials => {
-                message.sender = std.mem.bytesToValue(unix.Credentials, data[0..@sizeOf(unix.Credentials)]);
-                message.flags |= unix.Message.has_sender;
-            },
+            ControlKind.credentials => takeCredentials(data, message),
             else => {},
         };
         at += alignUp(header.length);
     }
+}
+
+/// Without room for them they come cut off (cmsg(3)), and say nothing.
+fn takeCredentials(data: []const u8, message: *unix.Message) void {
+    if (data.len < @sizeOf(unix.Credentials)) return;
+    message.sender = std.mem.bytesToValue(unix.Credentials, data[0..@sizeOf(unix.Credentials)]);
+    message.flags |= unix.Message.has_sender;
 }
 
 fn takeDescriptors(data: []const u8, message: *unix.Message) void {
@@ -198,6 +211,9 @@ const ControlHeader = extern struct { length: usize, level: u32, kind: u32 };
 const Control = extern struct { header: ControlHeader, descriptors: [unix.most_descriptors + 1]i32 };
 
 const control_bytes = alignUp(@sizeOf(ControlHeader) + @sizeOf(unix.Credentials)) + @sizeOf(Control);
+
+/// SIOCOUTQ
+const output_queue: u32 = 0x5411;
 
 const ControlKind = struct {
     const rights: u32 = 1;
