@@ -51,7 +51,7 @@ function* printAll(replies: Channel<Task<string>>): Operation<void> {
 /** As `redis-cli` shows it, more or less. */
 function show(reply: Reply): string {
   if (reply === null) return "(nil)";
-  if (typeof reply === "number") return `(integer) ${reply}`;
+  if (typeof reply === "number" || typeof reply === "bigint") return `(integer) ${reply}`;
   if (typeof reply === "string") return Buffer.from(reply, "latin1").toString();
   if (reply instanceof Error) return `(error) ${reply.message}`;
   return reply.length === 0 ? "(empty)" : reply.map((item, index) => `${index + 1}) ${show(item)}`).join("\n");

@@ -15,7 +15,9 @@ import {
   type Task,
   type TcpStream,
 } from "../../src/index.ts";
-import { Outgoing, ProtocolError, Replies, type Reply } from "./protocol.ts";
+import { Outgoing } from "./outgoing.ts";
+import { ProtocolError, type Reply } from "./protocol.ts";
+import { Replies } from "./replies.ts";
 
 export interface RedisOptions {
   readonly port: number;
