@@ -38,4 +38,4 @@ const PLACES = 4_096;
 const FACTOR = 31;
 const HALF_BITS = 16;
 
-const kept = new Array<string>(PLACES).fill("");
+const kept = Array.from({ length: PLACES }, () => "");
