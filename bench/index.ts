@@ -12,6 +12,7 @@ import { isMet, readResults, type Goal } from "./support/results.ts";
 const BENCHES = [
   "echo",
   "redis",
+  "forward",
   "idle",
   "switch",
   "spawn",
