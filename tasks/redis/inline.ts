@@ -3,29 +3,34 @@
 import { ProtocolError } from "./protocol.ts";
 
 /**
- * The words of a line. Blanks part them; quotes hold them together: in `"…"` are escapes such as `\n` and `\x00`, in `'…'` only
- * `\'` is one.
+ * The words of a line. Blanks part them; quotes, up to the end of a word, hold blanks together. In `"…"` there are escapes such as
+ * `\n` and `\x00`, in `'…'` only `\'` is one.
  * @throws ProtocolError if a quote is not closed, or if something follows it at once
  */
 export function splitWords(line: string): string[] {
-  if (!/["']/.test(line)) return line.split(/\s+/).filter((word) => word !== "");
   const words: string[] = [];
-  const pattern = /\s*(?:"(?<double>(?:[^"\\]|\\.)*)"|'(?<single>(?:[^'\\]|\\.)*)'|(?<plain>[^\s"']+))(?=\s|$)|\s+$/gsy;
-  while (pattern.lastIndex < line.length) {
-    const groups = pattern.exec(line)?.groups;
-    if (groups === undefined) throw new ProtocolError("unbalanced quotes in request");
-    const { double, single, plain } = groups;
-    if (double !== undefined)
-      words.push(double.replace(/\\(x[0-9a-f]{2}|.)/gis, (_, escape: string) => unescaped(escape)));
-    else if (single !== undefined) words.push(single.replaceAll("\\'", "'"));
-    else if (plain !== undefined) words.push(plain);
+  let at = 0;
+  for (;;) {
+    while (BLANKS.has(line[at]!)) at++;
+    if (at === line.length) return words;
+    WORD.lastIndex = at;
+    const match = WORD.exec(line);
+    if (match === null) throw new ProtocolError("unbalanced quotes in request");
+    const [, plain = "", double = "", single = ""] = match;
+    words.push(plain + double.replace(ESCAPE, unescaped) + single.replaceAll("\\'", "'"));
+    at = WORD.lastIndex;
   }
-  return words;
 }
 
-function unescaped(escape: string): string {
+function unescaped(_whole: string, escape: string): string {
   if (escape.length === 3) return String.fromCharCode(Number.parseInt(escape.slice(1), 16));
   return CONTROL_CHARACTERS[escape] ?? escape;
 }
 
+const BLANKS = new Set(" \t\n\v\f\r");
+
+/** Characters that are neither blanks nor quotes, then perhaps something in quotes, and then a blank or the end. */
+const WORD = /([^ \t\n\v\f\r"']*)(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')?(?=[ \t\n\v\f\r]|$)/sy;
+
+const ESCAPE = /\\(x[0-9a-fA-F]{2}|.)/gs;
 const CONTROL_CHARACTERS: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", a: "\x07" };

@@ -74,7 +74,7 @@ export class Outgoing {
     const end = this.length + 1 + digits;
     for (let at = end - 1, rest = count; at > this.length; at--) {
       const tens = Math.floor(rest / 10);
-      buffer[at] = ZERO + rest - 10 * tens;
+      buffer[at] = ZERO + (rest - 10 * tens);
       rest = tens;
     }
     buffer[end] = CARRIAGE_RETURN;

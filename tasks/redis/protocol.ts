@@ -27,7 +27,7 @@ export const ZERO = 0x30;
 export const LINE_FEED = 0x0a;
 export const CARRIAGE_RETURN = 0x0d;
 
-/** As the original server has it. */
+/** As the original server had it for long; today it accepts more. */
 export const MOST_ITEMS = 1_048_576;
 
 /** 512 MB in the original server. */

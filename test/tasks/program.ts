@@ -53,6 +53,12 @@ export class Program implements AsyncDisposable {
     return Number(port);
   }
 
+  /** The most memory that it has had so far (proc(5), VmHWM). */
+  async largestResidentBytes(): Promise<number> {
+    const status = await Bun.file(`/proc/${this.child.pid}/status`).text();
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
