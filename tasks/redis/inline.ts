@@ -11,7 +11,7 @@ export function splitWords(line: string): string[] {
   const words: string[] = [];
   let at = 0;
   for (;;) {
-    while (BLANKS.has(line[at]!)) at++;
+    while (BLANKS.has(line[at])) at++;
     if (at === line.length) return words;
     WORD.lastIndex = at;
     const match = WORD.exec(line);
@@ -27,7 +27,7 @@ function unescaped(_whole: string, escape: string): string {
   return CONTROL_CHARACTERS[escape] ?? escape;
 }
 
-const BLANKS = new Set(" \t\n\v\f\r");
+const BLANKS: ReadonlySet<string | undefined> = new Set(" \t\n\v\f\r");
 
 /** Characters that are neither blanks nor quotes, then perhaps something in quotes, and then a blank or the end. */
 const WORD = /([^ \t\n\v\f\r"']*)(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')?(?=[ \t\n\v\f\r]|$)/sy;

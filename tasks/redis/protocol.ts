@@ -18,6 +18,16 @@ export class ReplyError extends Error {
 /** What a server answers. An integer that a number cannot hold exactly is a bigint. */
 export type Reply = string | number | bigint | null | ReplyError | readonly Reply[];
 
+/** Text as words of a command have it: a character for each byte of its UTF-8. */
+export function encodeText(text: string): string {
+  return Buffer.from(text).toString("latin1");
+}
+
+/** The text in a reply, if it is UTF-8. */
+export function decodeText(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString();
+}
+
 export const STAR = 0x2a;
 export const DOLLAR = 0x24;
 export const PLUS = 0x2b;
