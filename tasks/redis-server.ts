@@ -56,8 +56,9 @@ function* answerAll(client: TcpStream): Operation<void> {
     const bytes = yield* client.read(requests.room());
     if (bytes === 0) return;
     requests.received(bytes);
-    for (let areAll = false; !areAll;) {
-      areAll = answerSome(requests, store, replies);
+    let areAllAnswered = false;
+    while (!areAllAnswered) {
+      areAllAnswered = answerSome(requests, store, replies);
       yield* client.write(replies.buffer, 0, replies.length);
       replies.clear();
     }

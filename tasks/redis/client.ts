@@ -66,8 +66,8 @@ export class Redis implements Disposable {
   /**
    * Sends a command and waits for its reply; one that has a single reply, so not SUBSCRIBE or MONITOR.
    * @param words each character is one byte: see `encodeText`
-   * @throws TypeError if there are no words, or others; ReplyError if the server refuses it; ConnectionLostError if the connection breaks meanwhile; ClosedError after
-   *   `close`
+   * @throws TypeError if there are no words, or others; ReplyError if the server refuses it; ConnectionLostError if the
+   *   connection breaks meanwhile; ClosedError after `close`
    */
   *call(...words: readonly string[]): Operation<Reply> {
     checkWords(words);

@@ -13,8 +13,9 @@ export abstract class Incoming {
 
   /** Where to read to. It has room for one byte at the least. */
   room(): Uint8Array {
-    if (this.start === this.end) this.forget();
-    else if (this.end === this.data.length || this.start + this.neededBytes > this.data.length) this.makeRoom();
+    const { start, end, data } = this;
+    if (start === end) this.forget();
+    else if (end === data.length || (start > 0 && start + this.neededBytes > data.length)) this.makeRoom();
     return this.end === 0 ? this.data : this.data.subarray(this.end);
   }
 

@@ -83,9 +83,9 @@ export class Outgoing {
   }
 
   private grow(addedBytes: number): void {
-    if (this.length + addedBytes > MOST_BYTES)
-      throw new ProtocolError(`more than ${MOST_BYTES} bytes to be sent at once`);
-    const grown = Buffer.allocUnsafe(2 * (this.buffer.length + addedBytes));
+    const needed = this.length + addedBytes;
+    if (needed > MOST_BYTES) throw new ProtocolError(`more than ${MOST_BYTES} bytes to be sent at once`);
+    const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(2 * this.buffer.length, MOST_BYTES)));
     this.buffer.copy(grown, 0, 0, this.length);
     this.buffer = grown;
   }

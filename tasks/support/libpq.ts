@@ -79,7 +79,7 @@ export class Postgres implements Disposable {
 
   /** The descriptor; it is libpq's. */
   get socket(): number {
-    return pq().PQsocket(this.connection);
+    return pq().PQsocket(this.open);
   }
 
   get isConnected(): boolean {
@@ -88,13 +88,13 @@ export class Postgres implements Disposable {
 
   /** For `connectPostgres`: PQconnectPoll says what to wait for before it is called again; first it is writing. */
   *finishConnecting(): Operation<void> {
-    for (let wanted: number = Polling.WRITING; wanted !== Polling.OK; wanted = pq().PQconnectPoll(this.connection)) {
-      if (pq().PQstatus(this.connection) === CONNECTION_BAD || wanted === Polling.FAILED)
+    for (let wanted: number = Polling.WRITING; wanted !== Polling.OK; wanted = pq().PQconnectPoll(this.open)) {
+      if (pq().PQstatus(this.open) === CONNECTION_BAD || wanted === Polling.FAILED)
         throw this.lastError(CANNOT_CONNECT);
       // The socket may be another after each call, for the next address of a name.
       yield* wanted === Polling.READING ? readable(this.socket) : writable(this.socket);
     }
-    pq().PQsetnonblocking(this.connection, 1);
+    pq().PQsetnonblocking(this.open, 1);
     this.watched = yield* source(this.socket);
   }
 
@@ -125,7 +125,6 @@ export class Postgres implements Disposable {
    */
   *cancelQuery(): Operation<void> {
     for (let isOver: boolean | undefined = false; isOver !== true;) {
-      this.refuseClosed();
       this.sendCancel();
       isOver = yield* moveOnAfter(CANCEL_AGAIN_MS, () => this.dropResults());
     }
@@ -145,7 +144,7 @@ export class Postgres implements Disposable {
     let putBytes = 0;
     try {
       for (const chunk of chunks) {
-        this.put(() => pq().PQputCopyData(this.connection, chunk, chunk.byteLength));
+        this.put(() => pq().PQputCopyData(this.open, chunk, chunk.byteLength));
         putBytes += chunk.byteLength;
         // libpq keeps what the socket does not take, however much it is, so it has to be gone before more comes.
         if (putBytes < MOST_PUT_BYTES) continue;
@@ -154,7 +153,7 @@ export class Postgres implements Disposable {
       }
       isComplete = true;
     } finally {
-      if (!isComplete && pq().PQstatus(this.connection) !== CONNECTION_BAD) yield* this.giveUpCopy();
+      if (!isComplete && !this.isClosed && pq().PQstatus(this.open) !== CONNECTION_BAD) yield* this.giveUpCopy();
     }
     yield* this.endCopy(null);
     return this.onlyResult(yield* this.results(), statement).count;
@@ -190,8 +189,7 @@ export class Postgres implements Disposable {
   }
 
   private send(statement: string, values: readonly (string | number | null)[]): void {
-    this.refuseClosed();
-    if (this.running !== null && pq().PQstatus(this.connection) !== CONNECTION_BAD) {
+    if (this.running !== null && pq().PQstatus(this.open) !== CONNECTION_BAD) {
       const message = `the connection has not finished another statement: ${this.running}; wait for it, or call cancelQuery`;
       throw new PostgresError(message, IN_USE, statement);
     }
@@ -199,23 +197,14 @@ export class Postgres implements Disposable {
     held.add(texts);
     const places = BigUint64Array.from(texts.map((text) => (text === null ? 0n : BigInt(ptr(text)))));
     const list = places.length === 0 ? null : places;
-    const isSent = pq().PQsendQueryParams(
-      this.connection,
-      cString(statement),
-      values.length,
-      null,
-      list,
-      null,
-      null,
-      0,
-    );
+    const isSent = pq().PQsendQueryParams(this.open, cString(statement), values.length, null, list, null, null, 0);
     held.delete(texts);
     if (isSent !== 1) throw this.lastError(CONNECTION_GONE, statement);
     this.running = statement;
   }
 
   private sendCancel(): void {
-    const handle = pq().PQgetCancel(this.connection);
+    const handle = pq().PQgetCancel(this.open);
     if (handle === null) throw this.lastError(CONNECTION_GONE);
     const reason = new Uint8Array(CANCEL_ERROR_BYTES);
     const isSent = pq().PQcancel(handle, reason, reason.byteLength) === 1;
@@ -226,10 +215,10 @@ export class Postgres implements Disposable {
   /** What did not go out at once goes out while the server reads; and it may have to write meanwhile, so that is read. */
   private *flush(): Operation<void> {
     for (;;) {
-      const left = pq().PQflush(this.connection);
+      const left = pq().PQflush(this.open);
       if (left === 0) return;
       if (left < 0) throw this.lastError(CONNECTION_GONE);
-      yield* this.openSource.ready(Interest.READABLE | Interest.WRITABLE);
+      yield* this.watched!.ready(Interest.READABLE | Interest.WRITABLE);
       this.consume();
     }
   }
@@ -246,14 +235,14 @@ export class Postgres implements Disposable {
   }
 
   private *endCopy(reason: Uint8Array | null): Operation<void> {
-    this.put(() => pq().PQputCopyEnd(this.connection, reason));
+    this.put(() => pq().PQputCopyEnd(this.open, reason));
     yield* this.flush();
   }
 
   private *nextRow(): Operation<Uint8Array | null> {
     const place = new BigUint64Array(1);
     for (;;) {
-      const bytes = pq().PQgetCopyData(this.connection, place, 1);
+      const bytes = pq().PQgetCopyData(this.open, place, 1);
       if (bytes > 0) return takeMemory(Number(place[0]) as Pointer, bytes);
       if (bytes === COPY_AT_END) return null;
       if (bytes === COPY_FAILED) throw this.lastError(CONNECTION_GONE, this.running ?? undefined);
@@ -262,26 +251,23 @@ export class Postgres implements Disposable {
   }
 
   private *waitForInput(): Operation<void> {
-    yield* this.openSource.readable();
+    yield* this.watched!.readable();
     this.consume();
   }
 
-  private get openSource(): DescriptorSource {
-    this.refuseClosed();
-    return this.watched!;
-  }
-
-  private refuseClosed(): void {
+  /** The connection, for a call: libpq must not be asked for one that is closed. */
+  private get open(): Place {
     if (this.isClosed) throw new PostgresError("the connection is closed", CONNECTION_GONE);
+    return this.connection;
   }
 
   private consume(): void {
-    if (pq().PQconsumeInput(this.connection) !== 1) throw this.lastError(CONNECTION_GONE);
+    if (pq().PQconsumeInput(this.open) !== 1) throw this.lastError(CONNECTION_GONE);
   }
 
   private *nextResult(): Operation<Place | null> {
-    while (pq().PQisBusy(this.connection) === 1) yield* this.waitForInput();
-    return pq().PQgetResult(this.connection);
+    while (pq().PQisBusy(this.open) === 1) yield* this.waitForInput();
+    return pq().PQgetResult(this.open);
   }
 
   /** All results of what was sent last; without that the connection takes no other statement. */
@@ -337,7 +323,7 @@ export class Postgres implements Disposable {
   }
 
   private takeNotification(): Notification | null {
-    const place = pq().PQnotifies(this.connection);
+    const place = pq().PQnotifies(this.open);
     if (place === null) return null;
     // struct pgNotify: char *relname; int be_pid; char *extra; …
     const fields = new DataView(toArrayBuffer(Number(place) as Pointer, 0, NOTIFY_BYTES));
@@ -348,7 +334,7 @@ export class Postgres implements Disposable {
   }
 
   private lastError(code: string, statement?: string): PostgresError {
-    return new PostgresError(text(pq().PQerrorMessage(this.connection)).trim(), code, statement);
+    return new PostgresError(text(pq().PQerrorMessage(this.open)).trim(), code, statement);
   }
 }
 

@@ -122,6 +122,13 @@ describeReal("PostgreSQL through libpq", { programs, libraries: ["libpq.so.5"] }
       yield* yieldNow();
       postgres.close();
       expect(yield* join(waiting)).toBeInstanceOf(ClosedError);
+      using other = yield* connectPostgres(server.settings);
+      yield* other.query("CREATE TEMP TABLE t (n int)");
+      function* chunks(): Generator<Uint8Array> {
+        other.close();
+        yield new TextEncoder().encode("1\n");
+      }
+      expect((yield* errorOf(other.copyIn("COPY t FROM STDIN", chunks()))).message).toBe("the connection is closed");
       for (const use of [() => postgres.query("SELECT 1"), () => postgres.notification(), () => postgres.cancelQuery()])
         expect((yield* errorOf(use())).message).toBe("the connection is closed");
     }));
