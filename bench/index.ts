@@ -12,6 +12,8 @@ import { isMet, readResults, type Goal } from "./support/results.ts";
 const BENCHES = [
   "echo",
   "udp",
+  "redis",
+  "forward",
   "idle",
   "switch",
   "spawn",

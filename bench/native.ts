@@ -1,4 +1,4 @@
-// Builds the native bench programs (`load`, `echo-limit`) and says where they are. Builds only what changed: a program's
+// Builds the native bench programs (`load`, `echo-limit`, `stream`) and says where they are. Builds only what changed: a program's
 // name carries a hash of the sources, so one that exists is up to date.
 
 import { spawnSync } from "node:child_process";
@@ -11,7 +11,7 @@ const FOLDER = import.meta.dirname;
 const OUTPUT_FOLDER = join(FOLDER, "zig-out");
 const BUILD_ARGUMENTS = ["-O", "ReleaseFast", "-fsingle-threaded", "-fstrip"];
 
-export type NativeProgram = "load" | "echo-limit" | "udp-load" | "udp-limit";
+export type NativeProgram = "load" | "echo-limit" | "stream" | "udp-load" | "udp-limit";
 
 /**
  * The absolute path of a native bench program, which is built first when its sources have changed. Blocks until then.

@@ -22,7 +22,7 @@ function* listenForEver(): Operation<void> {
     try {
       yield* printAll(postgres);
     } catch (error) {
-      if (!(error instanceof PostgresError) || !error.code.startsWith(CONNECTION_ERRORS)) throw error;
+      if (!(error instanceof PostgresError) || !CONNECTION_IS_GONE.test(error.code)) throw error;
       console.error(error.message);
     }
   }
@@ -49,7 +49,7 @@ function connectAgain(): Operation<Postgres> {
   });
 }
 
-/** The class of SQLSTATEs that mean that the connection is gone, or was never there. */
-const CONNECTION_ERRORS = "08";
+/** SQLSTATEs that mean that the connection is gone, or was never there, or that the server ends it (57P01 and the like). */
+const CONNECTION_IS_GONE = /^(08|57P)/;
 
 await runProgram(listenForEver);

@@ -16,7 +16,9 @@ import {
   SystemError,
   type TcpStream,
 } from "../src/index.ts";
-import { Outgoing, ProtocolError, ReplyError, Requests } from "./redis/protocol.ts";
+import { answerSome } from "./redis/answer.ts";
+import { Outgoing } from "./redis/outgoing.ts";
+import { Requests } from "./redis/requests.ts";
 import { Store } from "./redis/store.ts";
 import { readArguments, toHost, toPort } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
@@ -46,37 +48,20 @@ function* answer(connection: TcpStream): Operation<void> {
   }
 }
 
-/** All requests that came in one piece are answered in one piece. */
+/** All requests that came in one piece are answered in one piece. A client that does not read is not read from either. */
 function* answerAll(client: TcpStream): Operation<void> {
   const requests = new Requests();
   const replies = new Outgoing();
-  for (;;) {
+  while (!replies.isLast) {
     const bytes = yield* client.read(requests.room());
     if (bytes === 0) return;
     requests.received(bytes);
-    const goesOn = execute(requests, replies);
-    yield* client.write(replies.buffer, 0, replies.length);
-    if (!goesOn) return;
-    replies.clear();
-  }
-}
-
-/** Returns false if the connection is to be closed. */
-function execute(requests: Requests, replies: Outgoing): boolean {
-  try {
-    for (let words = requests.next(); words !== null; words = requests.next()) {
-      if (words.length === 0) continue;
-      if (words[0]!.toUpperCase() === "QUIT") {
-        replies.text("+OK\r\n");
-        return false;
-      }
-      store.execute(words, replies);
+    let areAllAnswered = false;
+    while (!areAllAnswered) {
+      areAllAnswered = answerSome(requests, store, replies);
+      yield* client.write(replies.buffer, 0, replies.length);
+      replies.clear();
     }
-    return true;
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    replies.reply(new ReplyError(`ERR Protocol error: ${error.message}`));
-    return false;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * A client of Redis: sends each line of the standard input as a command, and prints the replies in the same order. It does
- * not wait for one reply before it sends the next command.
+ * not wait for one reply before it sends the next command. Quotes hold words together, as in `redis-cli`.
  *
  *     printf 'SET greeting hello\nGET greeting\n' | bun tasks/redis.ts --port 6379 --host 127.0.0.1
  *
@@ -9,7 +9,8 @@
 
 import { Channel, each, fdStream, join, type Operation, spawn, type Task } from "../src/index.ts";
 import { ConnectionLostError, openRedis, type Redis } from "./redis/client.ts";
-import { type Reply, ReplyError } from "./redis/protocol.ts";
+import { splitWords } from "./redis/inline.ts";
+import { decodeText, encodeText, ProtocolError, type Reply, ReplyError } from "./redis/protocol.ts";
 import { readArguments, toHost, toPort } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
 
@@ -24,19 +25,19 @@ function* talk(): Operation<void> {
   const printing = yield* spawn(() => printAll(replies));
   using input = yield* fdStream(STANDARD_INPUT, { keepOpen: true });
   for (const line of yield* each(input.lines())) {
-    const words = line.split(" ").filter((word) => word !== "");
-    if (words.length > 0) yield* replies.send(yield* spawn(() => ask(redis, words)));
+    if (line.trim() !== "") yield* replies.send(yield* spawn(() => ask(redis, line)));
     yield* each.next();
   }
   replies.close();
   yield* join(printing);
 }
 
-function* ask(redis: Redis, words: readonly string[]): Operation<string> {
+function* ask(redis: Redis, line: string): Operation<string> {
   try {
-    return show(yield* redis.call(...words));
+    return show(yield* redis.call(...splitWords(encodeText(line))));
   } catch (error) {
-    if (error instanceof ReplyError || error instanceof ConnectionLostError) return `(error) ${error.message}`;
+    if (error instanceof ReplyError || error instanceof ConnectionLostError || error instanceof ProtocolError)
+      return `(error) ${error.message}`;
     throw error;
   }
 }
@@ -51,8 +52,8 @@ function* printAll(replies: Channel<Task<string>>): Operation<void> {
 /** As `redis-cli` shows it, more or less. */
 function show(reply: Reply): string {
   if (reply === null) return "(nil)";
-  if (typeof reply === "number") return `(integer) ${reply}`;
-  if (typeof reply === "string") return Buffer.from(reply, "latin1").toString();
+  if (typeof reply === "number" || typeof reply === "bigint") return `(integer) ${reply}`;
+  if (typeof reply === "string") return decodeText(reply);
   if (reply instanceof Error) return `(error) ${reply.message}`;
   return reply.length === 0 ? "(empty)" : reply.map((item, index) => `${index + 1}) ${show(item)}`).join("\n");
 }

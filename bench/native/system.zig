@@ -18,16 +18,19 @@ pub const SOCK_NONBLOCK = 0o4000;
 pub const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 const IPPROTO_IP = 0;
 const IP_BIND_ADDRESS_NO_PORT = 24;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const F_SETFL = 4;
 const RLIMIT_NOFILE = 7;
 const PR_SET_TIMERSLACK = 29;
+const SHUT_WR = 1;
 const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
 
@@ -112,6 +115,11 @@ pub fn receive(descriptor: i32, buffer: []u8) isize {
     return signed(linux.syscall6(.recvfrom, word(descriptor), @intFromPtr(buffer.ptr), buffer.len, MSG_DONTWAIT, 0, 0));
 }
 
+/// Takes at most `length` bytes off the connection without copying them anywhere (tcp(7), MSG_TRUNC).
+pub fn discard(descriptor: i32, length: usize) isize {
+    return signed(linux.syscall6(.recvfrom, word(descriptor), 0, length, MSG_DONTWAIT | MSG_TRUNC, 0, 0));
+}
+
 pub fn send(descriptor: i32, bytes: []const u8) isize {
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     return signed(linux.syscall6(.sendto, word(descriptor), @intFromPtr(bytes.ptr), bytes.len, flags, 0, 0));
@@ -147,6 +155,11 @@ pub fn receiveBatch(descriptor: i32, batch: anytype, count: usize) isize {
     return signed(linux.syscall5(.recvmmsg, word(descriptor), @intFromPtr(&batch.messages), count, MSG_DONTWAIT, 0));
 }
 
+/// Says that no more is sent; receiving goes on (shutdown(2), SHUT_WR).
+pub fn shutdownWriting(descriptor: i32) isize {
+    return signed(linux.syscall2(.shutdown, word(descriptor), SHUT_WR));
+}
+
 pub fn localAddress(descriptor: i32, address: *Ipv4Address) isize {
     var length: u32 = @sizeOf(Ipv4Address);
     return signed(linux.syscall3(.getsockname, word(descriptor), @intFromPtr(address), @intFromPtr(&length)));
@@ -168,6 +181,11 @@ pub fn setBindAddressNoPort(descriptor: i32) isize {
 /// Bounds how long a blocking `connect` may take (socket(7)).
 pub fn setSendTimeout(descriptor: i32, timeout_seconds: i64) isize {
     return setOption(descriptor, SOL_SOCKET, SO_SNDTIMEO, Timeval, .{ .seconds = timeout_seconds, .microseconds = 0 });
+}
+
+/// Bounds how long a blocking `accept` may take (socket(7)).
+pub fn setReceiveTimeout(descriptor: i32, timeout_seconds: i64) isize {
+    return setOption(descriptor, SOL_SOCKET, SO_RCVTIMEO, Timeval, .{ .seconds = timeout_seconds, .microseconds = 0 });
 }
 
 fn setOption(descriptor: i32, level: usize, name: usize, comptime Value: type, value: Value) isize {

@@ -8,12 +8,22 @@ import { LineReader } from "./line-reader.ts";
 const ANSWER_TIMEOUT_MS = 20_000;
 
 export interface ServerOptions {
-  /** The program and its arguments. It must print `listening on HOST:PORT` as its first line. */
+  /** The program and its arguments. It must print `listening on HOST:PORT` as its first line, unless `announcement` says else. */
   readonly command: readonly string[];
+  readonly announcement?: Announcement;
   /** The core that all of its threads are bound to. */
   readonly core?: number;
   /** Environment variables beside those of the bench. */
   readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** How a server that was not written for the benches tells that it listens. */
+export interface Announcement {
+  readonly output: "stdout" | "stderr";
+  /** The line that tells it; the port is its group of that name, if it tells the port as well. */
+  readonly line: RegExp;
+  /** The port, if it was told to the server. */
+  readonly port?: number;
 }
 
 export class ServerProcess implements AsyncDisposable {
@@ -21,12 +31,19 @@ export class ServerProcess implements AsyncDisposable {
   readonly port: number;
   readonly #process: Subprocess<"ignore", "pipe", "pipe">;
   readonly #lines: LineReader;
+  readonly #complaint: Promise<string>;
 
-  private constructor(process: Subprocess<"ignore", "pipe", "pipe">, lines: LineReader, port: number) {
+  private constructor(
+    process: Subprocess<"ignore", "pipe", "pipe">,
+    lines: LineReader,
+    complaint: Promise<string>,
+    port: number,
+  ) {
     this.pid = process.pid;
     this.port = port;
     this.#process = process;
     this.#lines = lines;
+    this.#complaint = complaint;
   }
 
   /**
@@ -34,7 +51,7 @@ export class ServerProcess implements AsyncDisposable {
    *
    * @throws Error if it ends or prints something else instead, with what it printed on stderr; or says nothing in 20 s.
    */
-  static async start({ command, core, environment }: ServerOptions): Promise<ServerProcess> {
+  static async start({ command, announcement = OWN, core, environment }: ServerOptions): Promise<ServerProcess> {
     // taskset becomes the program, so the process id is the server's.
     const pinned = core === undefined ? [...command] : ["taskset", "-c", String(core), ...command];
     const server = Bun.spawn(pinned, {
@@ -44,17 +61,19 @@ export class ServerProcess implements AsyncDisposable {
       stderr: "pipe",
     });
     endWithThisProcess(server);
-    const lines = new LineReader(server.stdout);
+    const lines = new LineReader(server[announcement.output]);
+    const other = announcement.output === "stdout" ? server.stderr : server.stdout;
+    // Read from the beginning: what nobody reads would fill the pipe and stop the server.
+    const rest = new Response(other).text();
     try {
-      const line = await withTimeout(lines.next(), `${command.join(" ")} to listen`);
-      const port = Number(/^listening on .*:(\d+)$/.exec(line ?? "")?.[1]);
-      if (Number.isInteger(port)) return new ServerProcess(server, lines, port);
+      const port = await withTimeout(announcedPort(lines, announcement), `${command.join(" ")} to listen`);
+      if (port !== undefined) return new ServerProcess(server, lines, announcement === OWN ? rest : NOTHING, port);
     } catch (error) {
       server.kill("SIGKILL");
       throw error;
     }
     server.kill("SIGKILL");
-    const complaint = (await new Response(server.stderr).text()).trim();
+    const complaint = (await rest).trim();
     throw new Error(
       `${command.join(" ")} did not start to listen: ${complaint || "it printed something else, or nothing"}`,
     );
@@ -80,9 +99,25 @@ export class ServerProcess implements AsyncDisposable {
       this.#process.kill("SIGKILL");
       throw error;
     }
-    const complaint = (await new Response(this.#process.stderr).text()).trim();
+    const complaint = (await this.#complaint).trim();
     if (complaint !== "") console.error(`  a server said: ${complaint}`);
   }
+}
+
+/** What the servers of the benches say, in their first line. */
+const OWN: Announcement = { output: "stdout", line: /^listening on .*:(?<port>\d+)$/ };
+
+/** Other servers report what they do; that is no complaint. */
+const NOTHING = Promise.resolve("");
+
+/** Undefined if the server does not tell it. */
+async function announcedPort(lines: LineReader, announcement: Announcement): Promise<number | undefined> {
+  for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
+    const match = announcement.line.exec(line);
+    if (match !== null) return announcement.port ?? Number(match.groups?.["port"]);
+    if (announcement === OWN) return undefined;
+  }
+  return undefined;
 }
 
 /** Whether programs can be bound to a core here. */

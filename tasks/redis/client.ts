@@ -15,7 +15,9 @@ import {
   type Task,
   type TcpStream,
 } from "../../src/index.ts";
-import { Outgoing, ProtocolError, Replies, type Reply } from "./protocol.ts";
+import { Outgoing } from "./outgoing.ts";
+import { ProtocolError, type Reply } from "./protocol.ts";
+import { Replies } from "./replies.ts";
 
 export interface RedisOptions {
   readonly port: number;
@@ -62,11 +64,13 @@ export class Redis implements Disposable {
   constructor(private readonly options: RedisOptions) {}
 
   /**
-   * Sends a command and waits for its reply.
-   * @throws ReplyError if the server refuses it; ConnectionLostError if the connection breaks meanwhile; ClosedError after
-   *   `close`
+   * Sends a command and waits for its reply; one that has a single reply, so not SUBSCRIBE or MONITOR.
+   * @param words each character is one byte: see `encodeText`
+   * @throws TypeError if there are no words, or others; ReplyError if the server refuses it; ConnectionLostError if the
+   *   connection breaks meanwhile; ClosedError after `close`
    */
   *call(...words: readonly string[]): Operation<Reply> {
+    checkWords(words);
     const outcome = new Channel<Reply | ConnectionLostError>(1);
     yield* this.calls.send({ words, outcome });
     const reply = yield* outcome.receive();
@@ -76,6 +80,7 @@ export class Redis implements Disposable {
 
   close(): void {
     this.keeper?.cancel();
+    for (let call = this.calls.tryReceive(); call !== null; call = this.calls.tryReceive()) this.sent.push(call.value);
     this.calls.close();
     this.failSent("the client was closed");
   }
@@ -149,6 +154,19 @@ export class Redis implements Disposable {
     for (const call of sent) call.outcome.trySend(new ConnectionLostError(reason));
   }
 }
+
+/** No words would have no reply, and what is no byte would arrive as another. */
+function checkWords(words: readonly string[]): void {
+  if (words.length === 0) throw new TypeError("call: a command has a name at the least");
+  for (const word of words) {
+    if (NO_BYTE.test(word))
+      throw new TypeError(
+        `call: ${JSON.stringify(word)} has characters that are no bytes: encodeText makes bytes of them`,
+      );
+  }
+}
+
+const NO_BYTE = /[^\0-\xff]/;
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const FIRST_WAIT_MS = 50;

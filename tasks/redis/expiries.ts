@@ -1,4 +1,4 @@
-/** When keys expire: a heap, the earliest first. A key that was given another time leaves its old place behind. */
+/** When keys expire: a heap, the earliest first. A key that was given another time leaves its old place behind for a while. */
 export class Expiries {
   /** Called when the earliest time has become earlier. */
   onEarlier: () => void = () => {};
@@ -20,6 +20,7 @@ export class Expiries {
     const earliestMs = this.earliestMs;
     this.times.set(key, atMs);
     this.push({ key, atMs });
+    if (this.heap.length > MOST_PLACES_A_KEY * this.times.size + FEW_PLACES) this.sweep();
     if (atMs < earliestMs) this.onEarlier();
   }
 
@@ -38,10 +39,10 @@ export class Expiries {
     return this.heap[0]?.atMs ?? Infinity;
   }
 
-  /** The keys whose time has come, which are forgotten here. */
-  takeDue(nowMs: number): string[] {
+  /** At most so many keys whose time has come, the earliest first; they are forgotten here. */
+  takeDue(nowMs: number, most: number): string[] {
     const due: string[] = [];
-    while (this.earliestMs <= nowMs) {
+    while (due.length < most && this.earliestMs <= nowMs) {
       const { key } = this.pop();
       this.times.delete(key);
       due.push(key);
@@ -49,8 +50,18 @@ export class Expiries {
     return due;
   }
 
+  /** How many places there are, those left behind included. */
+  get places(): number {
+    return this.heap.length;
+  }
+
   private isValid({ key, atMs }: Place): boolean {
     return this.times.get(key) === atMs;
+  }
+
+  /** Drops the places that were left behind. In ascending order the places are a heap. */
+  private sweep(): void {
+    this.heap = Array.from(this.times, ([key, atMs]) => ({ key, atMs })).sort((a, b) => a.atMs - b.atMs);
   }
 
   private push(place: Place): void {
@@ -85,3 +96,9 @@ interface Place {
   readonly key: string;
   readonly atMs: number;
 }
+
+/** A sweep costs about as much as it took to leave the places behind. */
+const MOST_PLACES_A_KEY = 4;
+
+/** So many are kept in any case. */
+const FEW_PLACES = 64;

@@ -1,8 +1,10 @@
 /** The data of the server, and the commands on it: a useful part of what https://redis.io/commands describes. */
 
 import { Expiries } from "./expiries.ts";
+import { matchesGlob } from "./glob.ts";
 import { RedisList } from "./list.ts";
-import { type Outgoing, ReplyError } from "./protocol.ts";
+import type { Outgoing } from "./outgoing.ts";
+import { LONGEST_STRING_BYTES, ReplyError } from "./protocol.ts";
 
 type Value = string | RedisList;
 
@@ -23,8 +25,7 @@ export class Store {
     const name = words[0]!;
     const command = COMMANDS.get(name) ?? COMMANDS.get(name.toUpperCase());
     if (command === undefined) return out.reply(new ReplyError(`ERR unknown command '${name.slice(0, 128)}'`));
-    if (words.length < command.leastWords || words.length > command.mostWords)
-      return out.reply(new ReplyError(`ERR wrong number of arguments for '${name.toLowerCase()}' command`));
+    if (words.length < command.leastWords || words.length > command.mostWords) return out.reply(wrongCount(name));
     try {
       command.run(this, words, out);
     } catch (error) {
@@ -33,9 +34,9 @@ export class Store {
     }
   }
 
-  /** Removes what has expired by now. */
+  /** Removes what has expired by now, or some of it: so many keys at once that others need not wait long. */
   expireDue(): void {
-    for (const key of this.expiries.takeDue(this.nowMs())) this.values.delete(key);
+    for (const key of this.expiries.takeDue(this.nowMs(), MOST_EXPIRED_AT_ONCE)) this.values.delete(key);
   }
 
   get size(): number {
@@ -123,103 +124,116 @@ function define(name: string, leastWords: number, mostWords: number, run: Comman
   COMMANDS.set(name, { leastWords, mostWords, run });
 }
 
-define("PING", 1, 2, (_store, [, text], out) => (text === undefined ? out.text("+PONG\r\n") : out.bulk(text)));
-define("ECHO", 2, 2, (_store, [, text], out) => out.bulk(text!));
-define("SELECT", 2, 2, (_store, [, index], out) => {
-  if (index !== "0") throw new ReplyError("ERR DB index is out of range");
+define("PING", 1, 2, (_store, words, out) => (words.length === 1 ? out.text("+PONG\r\n") : out.bulk(words[1]!)));
+define("ECHO", 2, 2, (_store, words, out) => out.bulk(words[1]!));
+define("QUIT", 1, Infinity, (_store, _words, out) => {
+  out.text(OK);
+  out.isLast = true;
+});
+define("SELECT", 2, 2, (_store, words, out) => {
+  if (toInteger(words[1]!) !== 0) throw new ReplyError("ERR DB index is out of range");
   out.text(OK);
 });
 define("COMMAND", 1, Infinity, (_store, _words, out) => out.reply([]));
-define("CONFIG", 2, Infinity, (_store, [, verb, name], out) => {
-  if (verb!.toUpperCase() !== "GET") throw new ReplyError("ERR this server has nothing to configure");
-  out.reply(name === undefined ? [] : [name, ""]);
+define("CONFIG", 2, Infinity, (_store, words, out) => {
+  if (words[1]!.toUpperCase() !== "GET") throw new ReplyError("ERR this server has nothing to configure");
+  out.reply(words.length === 2 ? [] : [words[2]!, ""]);
 });
 define("CLIENT", 2, Infinity, (_store, _words, out) => out.text(OK));
-define("DBSIZE", 1, 1, (store, _words, out) => out.reply(store.size));
+define("DBSIZE", 1, 1, (store, _words, out) => out.integer(store.size));
 define("FLUSHALL", 1, 2, (store, _words, out) => {
   store.clear();
   out.text(OK);
 });
-define("KEYS", 2, 2, (store, [, pattern], out) => {
-  const glob = new Bun.Glob(pattern!);
-  out.reply(store.keys().filter((key) => glob.match(key)));
+define("KEYS", 2, 2, (store, words, out) => {
+  out.reply(store.keys().filter((key) => matchesGlob(key, words[1]!)));
 });
-define("TYPE", 2, 2, (store, [, key], out) => {
-  const value = store.get(key!);
+define("TYPE", 2, 2, (store, words, out) => {
+  const value = store.get(words[1]!);
   out.text(value === undefined ? "+none\r\n" : typeof value === "string" ? "+string\r\n" : "+list\r\n");
 });
 
-define("GET", 2, 2, (store, [, key], out) => out.reply(store.text(key!) ?? null));
+define("GET", 2, 2, (store, words, out) => out.reply(store.text(words[1]!) ?? null));
 define("SET", 3, 8, set);
-define("SETEX", 4, 4, (store, [, key, seconds, value], out) => {
-  store.set(key!, value!);
-  store.expireAt(key!, store.now() + toDuration(seconds!, "setex") * 1000);
+define("SETEX", 4, 4, (store, words, out) => {
+  const forMs = toDuration(words[2], 1000, "setex", store.now());
+  store.set(words[1]!, words[3]!);
+  store.expireAt(words[1]!, store.now() + forMs);
   out.text(OK);
 });
-define("SETNX", 3, 3, (store, [, key, value], out) => {
-  const isNew = store.get(key!) === undefined;
-  if (isNew) store.set(key!, value!);
-  out.reply(isNew ? 1 : 0);
+define("SETNX", 3, 3, (store, words, out) => {
+  const isNew = store.get(words[1]!) === undefined;
+  if (isNew) store.set(words[1]!, words[2]!);
+  out.integer(isNew ? 1 : 0);
 });
-define("MGET", 2, Infinity, (store, [, ...keys], out) => {
+define("MGET", 2, Infinity, (store, words, out) => {
   const textOrNull = (key: string): string | null => {
     const value = store.get(key);
     return typeof value === "string" ? value : null;
   };
-  out.reply(keys.map(textOrNull));
+  out.reply(words.slice(1).map(textOrNull));
 });
 define("MSET", 3, Infinity, (store, words, out) => {
-  if (words.length % 2 === 0) throw new ReplyError("ERR wrong number of arguments for 'mset' command");
+  if (words.length % 2 === 0) throw wrongCount("MSET");
   for (let index = 1; index < words.length; index += 2) store.set(words[index]!, words[index + 1]!);
   out.text(OK);
 });
-define("APPEND", 3, 3, (store, [, key, text], out) => {
-  const joined = (store.text(key!) ?? "") + text!;
-  store.replace(key!, joined);
-  out.reply(joined.length);
+define("APPEND", 3, 3, (store, words, out) => {
+  const joined = (store.text(words[1]!) ?? "") + words[2]!;
+  if (joined.length > LONGEST_STRING_BYTES) throw new ReplyError("ERR string exceeds maximum allowed size");
+  store.replace(words[1]!, joined);
+  out.integer(joined.length);
 });
-define("STRLEN", 2, 2, (store, [, key], out) => out.reply(store.text(key!)?.length ?? 0));
-define("INCR", 2, 2, (store, [, key], out) => add(store, key!, 1, out));
-define("DECR", 2, 2, (store, [, key], out) => add(store, key!, -1, out));
-define("INCRBY", 3, 3, (store, [, key, by], out) => add(store, key!, toInteger(by!), out));
-define("DECRBY", 3, 3, (store, [, key, by], out) => add(store, key!, -toInteger(by!), out));
+define("STRLEN", 2, 2, (store, words, out) => out.integer(store.text(words[1]!)?.length ?? 0));
+define("INCR", 2, 2, (store, words, out) => add(store, words[1]!, 1, out));
+define("DECR", 2, 2, (store, words, out) => add(store, words[1]!, -1, out));
+define("INCRBY", 3, 3, (store, words, out) => add(store, words[1]!, toInteger(words[2]!), out));
+define("DECRBY", 3, 3, (store, words, out) => add(store, words[1]!, -toInteger(words[2]!), out));
 
-define("LPUSH", 3, Infinity, (store, [, key, ...items], out) => {
-  const list = store.listToPush(key!);
-  for (const item of items) list.pushFront(item);
-  out.reply(list.length);
+define("LPUSH", 3, Infinity, (store, words, out) => {
+  const list = store.listToPush(words[1]!);
+  for (let index = 2; index < words.length; index++) list.pushFront(words[index]!);
+  out.integer(list.length);
 });
-define("RPUSH", 3, Infinity, (store, [, key, ...items], out) => {
-  const list = store.listToPush(key!);
-  for (const item of items) list.pushBack(item);
-  out.reply(list.length);
+define("RPUSH", 3, Infinity, (store, words, out) => {
+  const list = store.listToPush(words[1]!);
+  for (let index = 2; index < words.length; index++) list.pushBack(words[index]!);
+  out.integer(list.length);
 });
-define("LPOP", 2, 2, (store, [, key], out) => pop(store, key!, (list) => list.popFront(), out));
-define("RPOP", 2, 2, (store, [, key], out) => pop(store, key!, (list) => list.popBack(), out));
-define("LLEN", 2, 2, (store, [, key], out) => out.reply(store.list(key!)?.length ?? 0));
-define("LRANGE", 4, 4, (store, [, key, first, last], out) => {
-  out.reply(store.list(key!)?.slice(toInteger(first!), toInteger(last!)) ?? []);
+define("LPOP", 2, 2, (store, words, out) => pop(store, words[1]!, (list) => list.popFront(), out));
+define("RPOP", 2, 2, (store, words, out) => pop(store, words[1]!, (list) => list.popBack(), out));
+define("LLEN", 2, 2, (store, words, out) => out.integer(store.list(words[1]!)?.length ?? 0));
+define("LRANGE", 4, 4, (store, words, out) => {
+  const [first, last] = [toInteger(words[2]!), toInteger(words[3]!)];
+  out.reply(store.list(words[1]!)?.slice(first, last) ?? []);
 });
-define("LINDEX", 3, 3, (store, [, key, index], out) => {
-  const at = toInteger(index!);
-  out.reply(store.list(key!)?.slice(at, at)[0] ?? null);
+define("LINDEX", 3, 3, (store, words, out) => {
+  const list = store.list(words[1]!);
+  const at = list === undefined ? 0 : toInteger(words[2]!);
+  out.reply(list?.slice(at, at)[0] ?? null);
 });
 
-define("DEL", 2, Infinity, (store, [, ...keys], out) => {
-  out.reply(keys.filter((key) => store.get(key) !== undefined && store.delete(key)).length);
+define("DEL", 2, Infinity, (store, words, out) => {
+  let deleted = 0;
+  for (let index = 1; index < words.length; index++) {
+    if (store.get(words[index]!) !== undefined && store.delete(words[index]!)) deleted++;
+  }
+  out.integer(deleted);
 });
-define("EXISTS", 2, Infinity, (store, [, ...keys], out) => {
-  out.reply(keys.filter((key) => store.get(key) !== undefined).length);
+define("EXISTS", 2, Infinity, (store, words, out) => {
+  let found = 0;
+  for (let index = 1; index < words.length; index++) if (store.get(words[index]!) !== undefined) found++;
+  out.integer(found);
 });
-define("EXPIRE", 3, 3, (store, [, key, seconds], out) => expire(store, key!, toInteger(seconds!) * 1000, out));
-define("PEXPIRE", 3, 3, (store, [, key, ms], out) => expire(store, key!, toInteger(ms!), out));
-define("PERSIST", 2, 2, (store, [, key], out) => {
-  out.reply(store.timeLeftMs(key!) >= 0 && store.expiries.forget(key!) ? 1 : 0);
+define("EXPIRE", 3, 3, (store, words, out) => expire(store, words, 1000, out));
+define("PEXPIRE", 3, 3, (store, words, out) => expire(store, words, 1, out));
+define("PERSIST", 2, 2, (store, words, out) => {
+  out.integer(store.timeLeftMs(words[1]!) >= 0 && store.expiries.forget(words[1]!) ? 1 : 0);
 });
-define("PTTL", 2, 2, (store, [, key], out) => out.reply(store.timeLeftMs(key!)));
-define("TTL", 2, 2, (store, [, key], out) => {
-  const leftMs = store.timeLeftMs(key!);
-  out.reply(leftMs < 0 ? leftMs : Math.round(leftMs / 1000));
+define("PTTL", 2, 2, (store, words, out) => out.integer(store.timeLeftMs(words[1]!)));
+define("TTL", 2, 2, (store, words, out) => {
+  const leftMs = store.timeLeftMs(words[1]!);
+  out.integer(leftMs < 0 ? leftMs : Math.round(leftMs / 1000));
 });
 
 /** SET key value [EX seconds | PX milliseconds | KEEPTTL] [NX | XX] [GET] */
@@ -230,7 +244,7 @@ function set(store: Store, words: readonly string[], out: Outgoing): void {
     store.set(key, value);
     return out.text(OK);
   }
-  const options = readSetOptions(words);
+  const options = readSetOptions(words, store.now());
   const old = options.wantsOld ? store.text(key) : store.get(key);
   const isDone = !(options.onlyNew && old !== undefined) && !(options.onlyOld && old === undefined);
   if (isDone && options.keepsExpiry) store.replace(key, value);
@@ -249,14 +263,13 @@ interface SetOptions {
   wantsOld: boolean;
 }
 
-function readSetOptions(words: readonly string[]): SetOptions {
+function readSetOptions(words: readonly string[], nowMs: number): SetOptions {
   const options: SetOptions = { forMs: null, keepsExpiry: false, onlyNew: false, onlyOld: false, wantsOld: false };
   for (let index = 3; index < words.length; index++) {
     const option = words[index]!.toUpperCase();
-    if (option === "EX" || option === "PX") {
-      const duration = toDuration(words[++index], "set");
-      options.forMs = option === "EX" ? duration * 1000 : duration;
-    } else if (option === "KEEPTTL") options.keepsExpiry = true;
+    if ((option === "EX" || option === "PX") && options.forMs === null)
+      options.forMs = toDuration(words[++index], option === "EX" ? 1000 : 1, "set", nowMs);
+    else if (option === "KEEPTTL") options.keepsExpiry = true;
     else if (option === "NX") options.onlyNew = true;
     else if (option === "XX") options.onlyOld = true;
     else if (option === "GET") options.wantsOld = true;
@@ -271,7 +284,7 @@ function add(store: Store, key: string, by: number, out: Outgoing): void {
   const sum = toInteger(store.text(key) ?? "0") + by;
   if (!Number.isSafeInteger(sum)) throw new ReplyError("ERR increment or decrement would overflow");
   store.replace(key, String(sum));
-  out.reply(sum);
+  out.integer(sum);
 }
 
 function pop(store: Store, key: string, take: (list: RedisList) => string | undefined, out: Outgoing): void {
@@ -281,24 +294,40 @@ function pop(store: Store, key: string, take: (list: RedisList) => string | unde
   out.reply(item ?? null);
 }
 
-function expire(store: Store, key: string, forMs: number, out: Outgoing): void {
-  const isThere = store.get(key) !== undefined;
-  if (isThere) store.expireAt(key, store.now() + forMs);
-  out.reply(isThere ? 1 : 0);
+function expire(store: Store, words: readonly string[], unitMs: number, out: Outgoing): void {
+  const nowMs = store.now();
+  const atMs = nowMs + unitMs * toInteger(words[2]!);
+  if (!Number.isSafeInteger(atMs)) throw invalidExpiry(words[0]!);
+  const isThere = store.get(words[1]!) !== undefined;
+  if (isThere) store.expireAt(words[1]!, atMs);
+  out.integer(isThere ? 1 : 0);
 }
 
+/** As the original server writes numbers: `7` is one, `07`, `+7` and `7.0` are none. Its range is 64 bits, here it is 54. */
 function toInteger(text: string): number {
   const value = Number(text);
-  if (/^-?\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  if (Number.isSafeInteger(value) && String(value) === text) return value;
   throw new ReplyError("ERR value is not an integer or out of range");
 }
 
-function toDuration(text: string | undefined, command: string): number {
+/** How long until then, in milliseconds. */
+function toDuration(text: string | undefined, unitMs: number, command: string, nowMs: number): number {
   if (text === undefined) throw new ReplyError(SYNTAX);
-  const duration = toInteger(text);
-  if (duration > 0) return duration;
-  throw new ReplyError(`ERR invalid expire time in '${command}' command`);
+  const forMs = toInteger(text) * unitMs;
+  if (forMs > 0 && Number.isSafeInteger(nowMs + forMs)) return forMs;
+  throw invalidExpiry(command);
 }
+
+function invalidExpiry(command: string): ReplyError {
+  return new ReplyError(`ERR invalid expire time in '${command.toLowerCase()}' command`);
+}
+
+function wrongCount(command: string): ReplyError {
+  return new ReplyError(`ERR wrong number of arguments for '${command.toLowerCase()}' command`);
+}
+
+/** A fraction of a millisecond's work. */
+const MOST_EXPIRED_AT_ONCE = 1_000;
 
 const OK = "+OK\r\n";
 const SYNTAX = "ERR syntax error";

@@ -1,53 +1,19 @@
 /**
  * libpq, PostgreSQL's client library, as tasks: its non-blocking calls (https://www.postgresql.org/docs/15/libpq-async.html), and
- * `readable` and `writable` on its socket where it would have to wait. Copy it, and add what you need.
+ * `readable` and `writable` on its socket where it would have to wait. Copy it with libpq-calls.ts, and add what you need.
  */
 
-import { CString, dlopen, type FFIFunction, type Library, type Pointer, ptr, toArrayBuffer } from "bun:ffi";
-import { Interest, type Operation, ready, readable, writable } from "../../src/index.ts";
-
-const FUNCTIONS = {
-  PQconnectStart: { args: ["ptr"], returns: "ptr" },
-  PQconnectPoll: { args: ["ptr"], returns: "i32" },
-  PQstatus: { args: ["ptr"], returns: "i32" },
-  PQsocket: { args: ["ptr"], returns: "i32" },
-  PQerrorMessage: { args: ["ptr"], returns: "ptr" },
-  PQsetnonblocking: { args: ["ptr", "i32"], returns: "i32" },
-  PQfinish: { args: ["ptr"], returns: "void" },
-  PQsendQueryParams: { args: ["ptr", "ptr", "i32", "ptr", "ptr", "ptr", "ptr", "i32"], returns: "i32" },
-  PQflush: { args: ["ptr"], returns: "i32" },
-  PQconsumeInput: { args: ["ptr"], returns: "i32" },
-  PQisBusy: { args: ["ptr"], returns: "i32" },
-  PQgetResult: { args: ["ptr"], returns: "ptr" },
-  PQclear: { args: ["ptr"], returns: "void" },
-  PQresultStatus: { args: ["ptr"], returns: "i32" },
-  PQresultErrorField: { args: ["ptr", "i32"], returns: "ptr" },
-  PQntuples: { args: ["ptr"], returns: "i32" },
-  PQnfields: { args: ["ptr"], returns: "i32" },
-  PQfname: { args: ["ptr", "i32"], returns: "ptr" },
-  PQgetvalue: { args: ["ptr", "i32", "i32"], returns: "ptr" },
-  PQgetisnull: { args: ["ptr", "i32", "i32"], returns: "i32" },
-  PQcmdTuples: { args: ["ptr"], returns: "ptr" },
-  PQnotifies: { args: ["ptr"], returns: "ptr" },
-  PQfreemem: { args: ["ptr"], returns: "void" },
-  PQputCopyData: { args: ["ptr", "ptr", "i32"], returns: "i32" },
-  PQputCopyEnd: { args: ["ptr", "ptr"], returns: "i32" },
-  PQgetCopyData: { args: ["ptr", "ptr", "i32"], returns: "i32" },
-  PQgetCancel: { args: ["ptr"], returns: "ptr" },
-  PQcancel: { args: ["ptr", "ptr", "i32"], returns: "i32" },
-  PQfreeCancel: { args: ["ptr"], returns: "void" },
-} as const satisfies Record<string, FFIFunction>;
-
-let library: Library<typeof FUNCTIONS> | undefined;
-
-/** The library's functions; it is loaded with the first call. */
-function pq(): Library<typeof FUNCTIONS>["symbols"] {
-  library ??= dlopen(process.platform === "darwin" ? "libpq.dylib" : "libpq.so.5", FUNCTIONS);
-  return library.symbols;
-}
-
-/** An address of memory that is libpq's. */
-type Place = Pointer | bigint;
+import { type Pointer, ptr, toArrayBuffer } from "bun:ffi";
+import {
+  type DescriptorSource,
+  Interest,
+  moveOnAfter,
+  type Operation,
+  readable,
+  source,
+  writable,
+} from "../../src/index.ts";
+import { cString, type Place, pq, takeMemory, text } from "./libpq-calls.ts";
 
 /** What the server, or libpq, has refused. */
 export class PostgresError extends Error {
@@ -94,41 +60,47 @@ export function* connectPostgres(settings: string): Operation<Postgres> {
   try {
     yield* postgres.finishConnecting();
     return postgres;
-  } catch (error) {
-    postgres.close();
-    throw error;
   } finally {
-    // A task that is cancelled here leaves no connection that nobody has.
+    // A task that fails, or is cancelled here, leaves no connection that nobody has.
     if (!postgres.isConnected) postgres.close();
   }
 }
 
+/** A connection. It carries out one statement after the other, so one task at a time uses it. */
 export class Postgres implements Disposable {
-  isConnected = false;
   private isClosed = false;
+  /** The socket, registered for as long as the connection is open: closing ends every wait for it. */
+  private watched: DescriptorSource | null = null;
+  /** The statement whose results were not all received. */
+  private running: string | null = null;
 
   /** For `connectPostgres`. */
   constructor(private readonly connection: Place) {}
 
   /** The descriptor; it is libpq's. */
   get socket(): number {
-    return pq().PQsocket(this.connection);
+    return pq().PQsocket(this.open);
+  }
+
+  get isConnected(): boolean {
+    return this.watched !== null;
   }
 
   /** For `connectPostgres`: PQconnectPoll says what to wait for before it is called again; first it is writing. */
   *finishConnecting(): Operation<void> {
-    for (let wanted: number = Polling.WRITING; wanted !== Polling.OK; wanted = pq().PQconnectPoll(this.connection)) {
-      if (pq().PQstatus(this.connection) === CONNECTION_BAD || wanted === Polling.FAILED)
+    for (let wanted: number = Polling.WRITING; wanted !== Polling.OK; wanted = pq().PQconnectPoll(this.open)) {
+      if (pq().PQstatus(this.open) === CONNECTION_BAD || wanted === Polling.FAILED)
         throw this.lastError(CANNOT_CONNECT);
       // The socket may be another after each call, for the next address of a name.
       yield* wanted === Polling.READING ? readable(this.socket) : writable(this.socket);
     }
-    pq().PQsetnonblocking(this.connection, 1);
-    this.isConnected = true;
+    pq().PQsetnonblocking(this.open, 1);
+    this.watched = yield* source(this.socket);
   }
 
   /**
-   * Runs a statement, with values for its `$1`, `$2` and so on.
+   * Runs a statement, with values for its `$1`, `$2` and so on. If the task is cancelled meanwhile, the server goes on with the
+   * statement: call `cancelQuery` before the next one, or close the connection.
    * @throws PostgresError; the connection can be used again
    */
   *query(statement: string, values: readonly (string | number | null)[] = []): Operation<QueryResult> {
@@ -137,69 +109,78 @@ export class Postgres implements Disposable {
     return this.onlyResult(yield* this.results(), statement);
   }
 
-  /** Waits for the next notification on a channel that `LISTEN` was called for. */
+  /** Waits for the next notification on a channel that `LISTEN` was called for. @throws PostgresError */
   *notification(): Operation<Notification> {
     for (;;) {
       const found = this.takeNotification();
       if (found !== null) return found;
-      yield* readable(this.socket);
-      this.consume();
+      yield* this.waitForInput();
     }
   }
 
   /**
-   * Asks the server to give up what it is doing for this connection, and waits until it has; for a query that was cancelled at
-   * a deadline. PQcancel blocks for a round trip to the server (libpq 17 has one that does not).
+   * Asks the server to give up what it is doing for this connection, and waits until it has; for a statement that was cancelled
+   * at a deadline. PQcancel blocks for a round trip to the server (libpq 17 has one that does not).
+   * @throws PostgresError
    */
   *cancelQuery(): Operation<void> {
-    const handle = pq().PQgetCancel(this.connection);
-    if (handle === null) throw this.lastError(CONNECTION_GONE);
-    const reason = new Uint8Array(CANCEL_ERROR_BYTES);
-    const isSent = pq().PQcancel(handle, reason, reason.byteLength) === 1;
-    pq().PQfreeCancel(handle);
-    if (!isSent) throw new PostgresError(new CString(ptr(reason)).toString(), CONNECTION_GONE);
-    for (const result of yield* this.results()) pq().PQclear(result);
+    for (let isOver: boolean | undefined = false; isOver !== true;) {
+      this.sendCancel();
+      isOver = yield* moveOnAfter(CANCEL_AGAIN_MS, () => this.dropResults());
+    }
   }
 
   /**
-   * Sends rows with `COPY … FROM STDIN`; waits while the server takes no more.
+   * Sends rows with `COPY … FROM STDIN`; waits while the server takes no more. If `chunks` throws, or the task is cancelled, the
+   * server takes none of them.
    * @returns how many rows the server has taken
+   * @throws PostgresError; what `chunks` throws
    */
   *copyIn(statement: string, chunks: Iterable<Uint8Array>): Operation<number> {
     this.send(statement, []);
     yield* this.flush();
     yield* this.expect(ResultStatus.COPY_IN, statement);
     let isComplete = false;
+    let putBytes = 0;
     try {
-      for (const chunk of chunks)
-        yield* this.untilTaken(() => pq().PQputCopyData(this.connection, chunk, chunk.byteLength));
+      for (const chunk of chunks) {
+        this.put(() => pq().PQputCopyData(this.open, chunk, chunk.byteLength));
+        putBytes += chunk.byteLength;
+        // libpq keeps what the socket does not take, however much it is, so it has to be gone before more comes.
+        if (putBytes < MOST_PUT_BYTES) continue;
+        yield* this.flush();
+        putBytes = 0;
+      }
       isComplete = true;
     } finally {
-      if (!isComplete && pq().PQstatus(this.connection) !== CONNECTION_BAD) yield* this.giveUpCopy();
+      if (!isComplete && !this.isClosed && pq().PQstatus(this.open) !== CONNECTION_BAD) yield* this.giveUpCopy();
     }
     yield* this.endCopy(null);
     return this.onlyResult(yield* this.results(), statement).count;
   }
 
-  /** Receives rows with `COPY … TO STDOUT`, each as the server writes it, line end included. */
-  *copyOut(statement: string, onRow: (row: Uint8Array) => void): Operation<void> {
+  /**
+   * Receives rows with `COPY … TO STDOUT`, each as the server writes it, line end included. If `onRow` is an operation, the
+   * server is not read from while that waits. If it throws, or the task is cancelled, call `cancelQuery` before the next
+   * statement.
+   * @throws PostgresError; what `onRow` throws
+   */
+  *copyOut(statement: string, onRow: (row: Uint8Array) => Operation<void> | void): Operation<void> {
     this.send(statement, []);
     yield* this.flush();
     yield* this.expect(ResultStatus.COPY_OUT, statement);
-    const place = new BigUint64Array(1);
-    for (;;) {
-      const bytes = pq().PQgetCopyData(this.connection, place, 1);
-      if (bytes === COPY_AT_END) break;
-      if (bytes === COPY_FAILED) throw this.lastError(CONNECTION_GONE, statement);
-      if (bytes === 0) yield* this.waitForInput();
-      else onRow(takeMemory(Number(place[0]) as Pointer, bytes));
+    for (let row = yield* this.nextRow(); row !== null; row = yield* this.nextRow()) {
+      const waits = onRow(row);
+      if (waits !== undefined) yield* waits;
     }
     this.onlyResult(yield* this.results(), statement);
   }
 
+  /** Tasks that wait for the connection get a `ClosedError`. Does nothing the second time. */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.watched?.close();
     pq().PQfinish(this.connection);
   }
 
@@ -208,94 +189,130 @@ export class Postgres implements Disposable {
   }
 
   private send(statement: string, values: readonly (string | number | null)[]): void {
-    if (this.isClosed) throw new PostgresError("the connection is closed", CONNECTION_GONE);
+    if (this.running !== null && pq().PQstatus(this.open) !== CONNECTION_BAD) {
+      const message = `the connection has not finished another statement: ${this.running}; wait for it, or call cancelQuery`;
+      throw new PostgresError(message, IN_USE, statement);
+    }
     const texts = values.map((value) => (value === null ? null : cString(String(value))));
+    held.add(texts);
     const places = BigUint64Array.from(texts.map((text) => (text === null ? 0n : BigInt(ptr(text)))));
     const list = places.length === 0 ? null : places;
-    const isSent = pq().PQsendQueryParams(
-      this.connection,
-      cString(statement),
-      values.length,
-      null,
-      list,
-      null,
-      null,
-      0,
-    );
+    const isSent = pq().PQsendQueryParams(this.open, cString(statement), values.length, null, list, null, null, 0);
+    held.delete(texts);
     if (isSent !== 1) throw this.lastError(CONNECTION_GONE, statement);
+    this.running = statement;
+  }
+
+  private sendCancel(): void {
+    const handle = pq().PQgetCancel(this.open);
+    if (handle === null) throw this.lastError(CONNECTION_GONE);
+    const reason = new Uint8Array(CANCEL_ERROR_BYTES);
+    const isSent = pq().PQcancel(handle, reason, reason.byteLength) === 1;
+    pq().PQfreeCancel(handle);
+    if (!isSent) throw new PostgresError(decoder.decode(reason.subarray(0, reason.indexOf(0))), CONNECTION_GONE);
   }
 
   /** What did not go out at once goes out while the server reads; and it may have to write meanwhile, so that is read. */
   private *flush(): Operation<void> {
     for (;;) {
-      const left = pq().PQflush(this.connection);
+      const left = pq().PQflush(this.open);
       if (left === 0) return;
       if (left < 0) throw this.lastError(CONNECTION_GONE);
-      yield* ready(this.socket, Interest.READABLE | Interest.WRITABLE);
+      yield* this.watched!.ready(Interest.READABLE | Interest.WRITABLE);
       this.consume();
     }
   }
 
-  private *untilTaken(put: () => number): Operation<void> {
-    for (let taken = put(); taken !== 1; taken = put()) {
-      if (taken < 0) throw this.lastError(CONNECTION_GONE);
-      yield* writable(this.socket);
-    }
+  /** libpq makes room for whatever is put; if it cannot, there is no memory. */
+  private put(call: () => number): void {
+    if (call() !== 1) throw this.lastError(CONNECTION_GONE);
   }
 
   /** Else the server would wait for more for ever. What was copied by then is undone. */
   private *giveUpCopy(): Operation<void> {
     yield* this.endCopy(cString("the task gave up"));
-    for (const result of yield* this.results()) pq().PQclear(result);
+    yield* this.dropResults();
   }
 
   private *endCopy(reason: Uint8Array | null): Operation<void> {
-    yield* this.untilTaken(() => pq().PQputCopyEnd(this.connection, reason));
+    this.put(() => pq().PQputCopyEnd(this.open, reason));
     yield* this.flush();
   }
 
+  private *nextRow(): Operation<Uint8Array | null> {
+    const place = new BigUint64Array(1);
+    for (;;) {
+      const bytes = pq().PQgetCopyData(this.open, place, 1);
+      if (bytes > 0) return takeMemory(Number(place[0]) as Pointer, bytes);
+      if (bytes === COPY_AT_END) return null;
+      if (bytes === COPY_FAILED) throw this.lastError(CONNECTION_GONE, this.running ?? undefined);
+      yield* this.waitForInput();
+    }
+  }
+
   private *waitForInput(): Operation<void> {
-    yield* readable(this.socket);
+    yield* this.watched!.readable();
     this.consume();
   }
 
+  /** The connection, for a call: libpq must not be asked for one that is closed. */
+  private get open(): Place {
+    if (this.isClosed) throw new PostgresError("the connection is closed", CONNECTION_GONE);
+    return this.connection;
+  }
+
   private consume(): void {
-    if (pq().PQconsumeInput(this.connection) !== 1) throw this.lastError(CONNECTION_GONE);
+    if (pq().PQconsumeInput(this.open) !== 1) throw this.lastError(CONNECTION_GONE);
   }
 
   private *nextResult(): Operation<Place | null> {
-    while (pq().PQisBusy(this.connection) === 1) yield* this.waitForInput();
-    return pq().PQgetResult(this.connection);
+    while (pq().PQisBusy(this.open) === 1) yield* this.waitForInput();
+    return pq().PQgetResult(this.open);
   }
 
   /** All results of what was sent last; without that the connection takes no other statement. */
   private *results(): Operation<Place[]> {
     const found: Place[] = [];
     try {
-      for (let result = yield* this.nextResult(); result !== null; result = yield* this.nextResult())
+      for (let result = yield* this.nextResult(); result !== null; result = yield* this.nextResult()) {
         found.push(result);
+        yield* this.leaveCopy(pq().PQresultStatus(result));
+      }
+      this.running = null;
       return found.splice(0);
     } finally {
       for (const result of found) pq().PQclear(result);
     }
   }
 
+  private *dropResults(): Operation<true> {
+    yield* this.flush();
+    for (const result of yield* this.results()) pq().PQclear(result);
+    return true;
+  }
+
+  /** A COPY that nobody asked for, or nobody wants any more, has no end before its rows have one. */
+  private *leaveCopy(status: number): Operation<void> {
+    if (status === ResultStatus.COPY_IN) yield* this.endCopy(cString("no rows were meant to be sent"));
+    if (status === ResultStatus.COPY_OUT) while ((yield* this.nextRow()) !== null);
+  }
+
   private *expect(status: number, statement: string): Operation<void> {
     const result = yield* this.nextResult();
     if (result === null) throw new PostgresError("the statement has no result", NO_RESULT, statement);
     const found = pq().PQresultStatus(result);
-    if (found === status) return pq().PQclear(result);
-    const error =
-      resultError(result, statement) ?? new PostgresError("the statement is no such COPY", NO_RESULT, statement);
+    const error = found === status ? null : (resultError(result, statement) ?? noSuchCopy(statement));
     pq().PQclear(result);
-    for (const other of yield* this.results()) pq().PQclear(other);
+    if (error === null) return;
+    yield* this.leaveCopy(found);
+    yield* this.dropResults();
     throw error;
   }
 
   private onlyResult(results: readonly Place[], statement: string): QueryResult {
     try {
       for (const result of results) {
-        const error = resultError(result, statement);
+        const error = resultError(result, statement) ?? copyError(result, statement);
         if (error !== null) throw error;
       }
       const last = results.at(-1);
@@ -306,19 +323,18 @@ export class Postgres implements Disposable {
   }
 
   private takeNotification(): Notification | null {
-    const place = pq().PQnotifies(this.connection);
+    const place = pq().PQnotifies(this.open);
     if (place === null) return null;
     // struct pgNotify: char *relname; int be_pid; char *extra; …
     const fields = new DataView(toArrayBuffer(Number(place) as Pointer, 0, NOTIFY_BYTES));
-    const textAt = (offset: number): string =>
-      new CString(Number(fields.getBigUint64(offset, true)) as Pointer).toString();
+    const textAt = (offset: number): string => text(fields.getBigUint64(offset, true));
     const found = { channel: textAt(0), payload: textAt(16), senderProcessId: fields.getInt32(8, true) };
     pq().PQfreemem(place);
     return found;
   }
 
   private lastError(code: string, statement?: string): PostgresError {
-    return new PostgresError(text(pq().PQerrorMessage(this.connection)).trim(), code, statement);
+    return new PostgresError(text(pq().PQerrorMessage(this.open)).trim(), code, statement);
   }
 }
 
@@ -331,6 +347,17 @@ function resultError(result: Place, statement: string): PostgresError | null {
     code,
     statement,
   );
+}
+
+/** Its rows were not sent, or are gone. */
+function copyError(result: Place, statement: string): PostgresError | null {
+  const status = pq().PQresultStatus(result);
+  if (status !== ResultStatus.COPY_IN && status !== ResultStatus.COPY_OUT) return null;
+  return new PostgresError("a COPY that sends or receives rows is for copyIn and copyOut", NO_RESULT, statement);
+}
+
+function noSuchCopy(statement: string): PostgresError {
+  return new PostgresError("the statement is no such COPY", NO_RESULT, statement);
 }
 
 function readResult(result: Place): QueryResult {
@@ -346,27 +373,23 @@ function readResult(result: Place): QueryResult {
   return { rows, count: Number(text(pq().PQcmdTuples(result)) || rows.length) };
 }
 
-/** The bytes of memory that libpq has allocated, which is freed. */
-function takeMemory(place: Place, bytes: number): Uint8Array {
-  const copy = new Uint8Array(toArrayBuffer(Number(place) as Pointer, 0, bytes)).slice();
-  pq().PQfreemem(place);
-  return copy;
-}
+/** What the library looks at by way of pointers, which alone would not keep it, during a call. */
+const held = new Set<readonly unknown[]>();
 
-function text(place: Place | null): string {
-  return place === null ? "" : new CString(Number(place) as Pointer).toString();
-}
-
-/** Held by the caller for as long as the library may look at it, which is the call. */
-function cString(value: string): Uint8Array {
-  return new TextEncoder().encode(`${value}\0`);
-}
+const decoder = new TextDecoder();
 
 const Polling = { FAILED: 0, READING: 1, WRITING: 2, OK: 3 } as const;
 const CONNECTION_BAD = 1;
 const ResultStatus = { COPY_OUT: 3, COPY_IN: 4, BAD_RESPONSE: 5, FATAL_ERROR: 7 } as const;
 const COPY_AT_END = -1;
 const COPY_FAILED = -2;
+
+/** Of rows that are on their way, as much as may wait in memory. */
+const MOST_PUT_BYTES = 65_536;
+
+/** A server that has not begun with the statement overhears the request to give it up. */
+const CANCEL_AGAIN_MS = 100;
+
 const NOTIFY_BYTES = 24;
 const CANCEL_ERROR_BYTES = 256;
 
@@ -378,4 +401,5 @@ const MESSAGE_FIELD = "M".charCodeAt(0);
 const CANNOT_CONNECT = "08001";
 const CONNECTION_GONE = "08006";
 const NO_MEMORY = "53200";
+const IN_USE = "55006";
 const NO_RESULT = "02000";

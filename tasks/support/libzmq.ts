@@ -6,11 +6,12 @@
  * its signal (zmq_getsockopt(3)).
  *
  * Decision. An operation first tries, and when it would block, asks ZMQ_EVENTS, and only then waits. Of a sender and a
- * receiver that both wait one waits for the descriptor; whatever either does or hears of makes the other look again.
+ * receiver that both wait one waits for the descriptor; whatever either does, or learns from ZMQ_EVENTS, makes the other look
+ * again.
  */
 
 import { dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
-import { Latch, type Operation, race, readable, yieldNow } from "../../src/index.ts";
+import { ClosedError, Latch, type Operation, race, readable, yieldNow } from "../../src/index.ts";
 
 const FUNCTIONS = {
   zmq_ctx_new: { args: [], returns: "ptr" },
@@ -77,10 +78,10 @@ export class ZeroMQ implements Disposable {
     return socket;
   }
 
-  /** zmq_ctx_term(3) waits for all sockets to be closed, so they are, first. */
+  /** zmq_ctx_term(3) waits for all sockets to be closed, so they are, first; a signal ends that wait early. */
   [Symbol.dispose](): void {
     for (const socket of this.sockets) socket.close();
-    zmq().zmq_ctx_term(this.context);
+    while (zmq().zmq_ctx_term(this.context) < 0 && zmq().zmq_errno() === INTERRUPTED);
   }
 }
 
@@ -91,7 +92,8 @@ export class ZeroMQSocket implements Disposable {
   /** Falls when the state of the socket may have changed; there is a new one each time. */
   private change = new Latch();
   private isWatched = false;
-  private waiting = 0;
+  private waitingReceivers = 0;
+  private waitingSenders = 0;
   private messages = 0;
   /** A zmq_msg_t: 64 bytes that libzmq uses as it likes. */
   private readonly message = new BigUint64Array(8);
@@ -108,26 +110,26 @@ export class ZeroMQSocket implements Disposable {
 
   /** @throws ZeroMQError */
   bind(endpoint: string): void {
-    this.check(zmq().zmq_bind(this.place, cString(endpoint)), "zmq_bind", endpoint);
+    this.check(zmq().zmq_bind(this.open, cString(endpoint)), "zmq_bind", endpoint);
   }
 
   /** Begins to connect, and goes on for as long as the socket is open. @throws ZeroMQError */
   connect(endpoint: string): void {
-    this.check(zmq().zmq_connect(this.place, cString(endpoint)), "zmq_connect", endpoint);
+    this.check(zmq().zmq_connect(this.open, cString(endpoint)), "zmq_connect", endpoint);
   }
 
   /** Where the socket was bound last, with the port that `tcp://127.0.0.1:*` has come to. */
   get endpoint(): string {
     const text = new Uint8Array(LONGEST_ENDPOINT_BYTES);
     const length = new BigUint64Array([BigInt(text.byteLength)]);
-    this.check(zmq().zmq_getsockopt(this.place, Option.LAST_ENDPOINT, text, length), "zmq_getsockopt");
+    this.check(zmq().zmq_getsockopt(this.open, Option.LAST_ENDPOINT, text, length), "zmq_getsockopt");
     return new TextDecoder().decode(text.subarray(0, Number(length[0]) - 1));
   }
 
   /** Of a SUB socket: which messages to get, by how they begin. */
   subscribe(prefix: string): void {
     const bytes = new TextEncoder().encode(prefix);
-    this.check(zmq().zmq_setsockopt(this.place, Option.SUBSCRIBE, bytes, bytes.byteLength), "zmq_setsockopt");
+    this.check(zmq().zmq_setsockopt(this.open, Option.SUBSCRIBE, bytes, bytes.byteLength), "zmq_setsockopt");
   }
 
   /** How many messages may wait to be sent, and to be received; to be set before `bind` and `connect`. */
@@ -138,37 +140,35 @@ export class ZeroMQSocket implements Disposable {
 
   /**
    * Sends a message, of one or several parts; waits while there is no room. All of its parts go, or none.
-   * @throws ZeroMQError, also if it is not this socket's turn (REQ, REP)
+   * @throws TypeError if there are no parts; ZeroMQError, also if it is not this socket's turn (REQ, REP); ClosedError if the
+   *   socket is closed, before or meanwhile
    */
   *send(...parts: readonly (Uint8Array | string)[]): Operation<void> {
+    if (parts.length === 0) throw new TypeError("send: a message has one part at the least, which may be empty");
+    yield* this.letOthersRun();
     const encoded = parts.map((part) => (typeof part === "string" ? new TextEncoder().encode(part) : part));
     for (const [index, part] of encoded.entries()) {
       const flags = DONT_WAIT | (index + 1 < encoded.length ? SEND_MORE : 0);
       // Only the first part can find no room (zmq_send(3)), so a cancelled task leaves no half message.
-      while (zmq().zmq_send(this.place, part, part.byteLength, flags) < 0) yield* this.waitFor(Event.OUT, "zmq_send");
+      while (zmq().zmq_send(this.open, part, part.byteLength, flags) < 0) yield* this.waitFor(Event.OUT, "zmq_send");
     }
     this.changed();
-    yield* this.letOthersRun();
   }
 
   /**
    * Receives a message, all its parts; waits until there is one.
-   * @throws ZeroMQError
+   * @throws ZeroMQError, also if it is not this socket's turn (REQ, REP); ClosedError if the socket is closed, before or
+   *   meanwhile
    */
   *receive(): Operation<Uint8Array[]> {
-    for (;;) {
-      const first = this.tryPart();
-      if (first === null) {
-        yield* this.waitFor(Event.IN, "zmq_recv");
-        continue;
-      }
-      const parts = [first];
-      // A message comes whole, so the other parts are there.
-      while (this.option(Option.RECEIVE_MORE) === 1) parts.push(this.tryPart()!);
-      this.changed();
-      yield* this.letOthersRun();
-      return parts;
-    }
+    yield* this.letOthersRun();
+    let part = this.tryPart();
+    for (; part === null; part = this.tryPart()) yield* this.waitFor(Event.IN, "zmq_recv");
+    const parts = [part];
+    // A message comes whole, so the other parts are there.
+    while (this.option(Option.RECEIVE_MORE) === 1) parts.push(this.tryPart()!);
+    this.changed();
+    return parts;
   }
 
   /** `receive`, as text: of a message of one part. */
@@ -177,9 +177,12 @@ export class ZeroMQSocket implements Disposable {
     return new TextDecoder().decode(parts[0]);
   }
 
+  /** Tasks that wait for the socket get a `ClosedError`. Does nothing the second time. */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    // Nobody may wait for the descriptor any more when libzmq closes it.
+    this.changed();
     this.closed();
     zmq().zmq_close(this.place);
   }
@@ -188,9 +191,15 @@ export class ZeroMQSocket implements Disposable {
     this.close();
   }
 
+  /** The socket, for a call: libzmq must not be asked for one that is closed. */
+  private get open(): Place {
+    if (this.isClosed) throw new ClosedError("the socket of ZeroMQ is closed");
+    return this.place;
+  }
+
   private tryPart(): Uint8Array | null {
     zmq().zmq_msg_init(this.message);
-    const bytes = zmq().zmq_msg_recv(this.message, this.place, DONT_WAIT);
+    const bytes = zmq().zmq_msg_recv(this.message, this.open, DONT_WAIT);
     if (bytes < 0) return null;
     const data = Number(zmq().zmq_msg_data(this.message)) as Pointer;
     const part = bytes === 0 ? new Uint8Array(0) : new Uint8Array(toArrayBuffer(data, 0, bytes)).slice();
@@ -205,22 +214,29 @@ export class ZeroMQSocket implements Disposable {
   private *waitFor(event: number, call: string): Operation<void> {
     const errno = zmq().zmq_errno();
     if (errno === NOT_ITS_TURN) throw new ZeroMQError(call);
-    if ((this.option(Option.EVENTS) & event) !== 0 && errno !== WOULD_BLOCK) throw new ZeroMQError(call);
-    while ((this.option(Option.EVENTS) & event) === 0) yield* this.untilChanged();
+    let events = this.option(Option.EVENTS);
+    if ((events & event) !== 0 && errno !== WOULD_BLOCK) throw new ZeroMQError(call);
+    for (; (events & event) === 0; events = this.option(Option.EVENTS)) {
+      // What the descriptor had to tell the other direction is told by now.
+      const isForOthers = event === Event.IN ? this.waitingSenders > 0 : this.waitingReceivers > 0;
+      if (events !== 0 && isForOthers) this.changed();
+      yield* this.untilChanged(event);
+    }
   }
 
-  /** What never has to wait would never let go of the thread. */
+  /** What never has to wait would never let go of the thread. Before a message is taken: one that was taken must arrive. */
   private *letOthersRun(): Operation<void> {
     if (++this.messages % MESSAGES_PER_TURN === 0) yield* yieldNow();
   }
 
-  private *untilChanged(): Operation<void> {
-    this.waiting++;
+  private *untilChanged(event: number): Operation<void> {
+    const by = event === Event.IN ? "waitingReceivers" : "waitingSenders";
+    this[by]++;
     try {
       if (this.isWatched) yield* this.change.wait();
       else yield* this.watch();
     } finally {
-      this.waiting--;
+      this[by]--;
     }
   }
 
@@ -235,7 +251,7 @@ export class ZeroMQSocket implements Disposable {
   }
 
   private changed(): void {
-    if (this.waiting === 0) return;
+    if (this.waitingReceivers + this.waitingSenders === 0) return;
     const { change } = this;
     this.change = new Latch();
     change.set();
@@ -244,12 +260,12 @@ export class ZeroMQSocket implements Disposable {
   private option(name: number): number {
     const value = new Int32Array(1);
     const length = new BigUint64Array([4n]);
-    this.check(zmq().zmq_getsockopt(this.place, name, value, length), "zmq_getsockopt");
+    this.check(zmq().zmq_getsockopt(this.open, name, value, length), "zmq_getsockopt");
     return value[0]!;
   }
 
   private setOption(name: number, value: number): void {
-    this.check(zmq().zmq_setsockopt(this.place, name, new Int32Array([value]), 4), "zmq_setsockopt");
+    this.check(zmq().zmq_setsockopt(this.open, name, new Int32Array([value]), 4), "zmq_setsockopt");
   }
 
   private check(result: number, call: string, subject?: string): void {
@@ -278,8 +294,10 @@ const SEND_MORE = 2;
 /** Enough to make the cost of a turn vanish. */
 const MESSAGES_PER_TURN = 64;
 
+const INTERRUPTED = 4;
+
 /** EAGAIN, and EFSM: a REQ socket sends and receives in turn. */
-const WOULD_BLOCK = 11;
+const WOULD_BLOCK = process.platform === "darwin" ? 35 : 11;
 const NOT_ITS_TURN = 156_384_763;
 
 const LONGEST_ENDPOINT_BYTES = 256;

@@ -1,7 +1,18 @@
 /** PostgreSQL through libpq: a C library whose socket is waited for with `readable` and `writable`. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { join, type Operation, promise, run, spawn, timeout, TimeoutError } from "../../src/index.ts";
+import {
+  cancel,
+  ClosedError,
+  join,
+  type Operation,
+  promise,
+  run,
+  spawn,
+  timeout,
+  TimeoutError,
+  yieldNow,
+} from "../../src/index.ts";
 import { connectPostgres, type Postgres, PostgresError } from "../../tasks/support/libpq.ts";
 import { leftSince, openSockets } from "../support/loopback.ts";
 import { Program } from "../tasks/program.ts";
@@ -89,6 +100,39 @@ describeReal("PostgreSQL through libpq", { programs, libraries: ["libpq.so.5"] }
       expect((yield* postgres.query("SELECT 1 AS one")).rows).toEqual([{ one: "1" }]);
     }));
 
+  test("a query that was cancelled keeps others from the connection, in words, until cancelQuery", () =>
+    withPostgres(server, function* main(postgres) {
+      // So large that some of it has not gone out when the task is cancelled.
+      const large = "x".repeat(50_000_000);
+      const asking = yield* spawn(() => postgres.query("SELECT pg_sleep(600), length($1)", [large]));
+      yield* yieldNow();
+      yield* cancel(asking);
+      const error = yield* errorOf(postgres.query("SELECT 1"));
+      expect((error as PostgresError).code).toBe("55006");
+      expect(error.message).toContain("has not finished another statement: SELECT pg_sleep(600), length($1)");
+      yield* postgres.cancelQuery();
+      expect((yield* postgres.query("SELECT 1 AS one")).rows).toEqual([{ one: "1" }]);
+      yield* postgres.cancelQuery();
+      expect((yield* postgres.query("SELECT 2 AS two")).rows).toEqual([{ two: "2" }]);
+    }));
+
+  test("a connection that is closed ends the waits for it, and refuses what comes after", () =>
+    withPostgres(server, function* main(postgres) {
+      const waiting = yield* spawn(() => errorOf(postgres.notification()));
+      yield* yieldNow();
+      postgres.close();
+      expect(yield* join(waiting)).toBeInstanceOf(ClosedError);
+      using other = yield* connectPostgres(server.settings);
+      yield* other.query("CREATE TEMP TABLE t (n int)");
+      function* chunks(): Generator<Uint8Array> {
+        other.close();
+        yield new TextEncoder().encode("1\n");
+      }
+      expect((yield* errorOf(other.copyIn("COPY t FROM STDIN", chunks()))).message).toBe("the connection is closed");
+      for (const use of [() => postgres.query("SELECT 1"), () => postgres.notification(), () => postgres.cancelQuery()])
+        expect((yield* errorOf(use())).message).toBe("the connection is closed");
+    }));
+
   test("COPY takes 100,000 rows in and gives them out, waiting for the server", () =>
     withPostgres(server, function* main(postgres) {
       yield* postgres.query("CREATE TEMP TABLE rows (n int, text text)");
@@ -106,6 +150,65 @@ describeReal("PostgreSQL through libpq", { programs, libraries: ["libpq.so.5"] }
         last = new TextDecoder().decode(row);
       });
       expect([received, last]).toEqual([100_000, "99999\n"]);
+    }));
+
+  test("COPY waits while the server takes no rows: little is asked for ahead, and all arrive in the end", () =>
+    withPostgres(server, function* main(postgres) {
+      using other = yield* connectPostgres(server.settings);
+      yield* other.query("SELECT pg_advisory_lock(42)");
+      yield* postgres.query("CREATE TEMP TABLE slow (text text)");
+      yield* postgres.query(
+        "CREATE FUNCTION pg_temp.wait() RETURNS trigger LANGUAGE plpgsql AS " +
+          "'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END'",
+      );
+      yield* postgres.query("CREATE TRIGGER wait BEFORE INSERT ON slow FOR EACH ROW EXECUTE FUNCTION pg_temp.wait()");
+      let asked = 0;
+      function* chunks(): Generator<Uint8Array> {
+        const row = new TextEncoder().encode(`${"x".repeat(99_999)}\n`);
+        for (; asked < 1_000; asked++) yield row;
+      }
+      const copying = yield* spawn(() => postgres.copyIn("COPY slow FROM STDIN", chunks()));
+      const isWaiting = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'COPY slow%' AND wait_event = 'advisory'";
+      while ((yield* other.query(isWaiting)).rows.length === 0);
+      // The kernel holds a few megabytes of the 100.
+      expect(asked).toBeLessThan(500);
+      yield* other.query("SELECT pg_advisory_unlock(42)");
+      expect(yield* join(copying)).toBe(0);
+      expect(asked).toBe(1_000);
+    }));
+
+  test("rows of a COPY are taken one by one, also by a task that waits, and the connection is free after a break", () =>
+    withPostgres(server, function* main(postgres) {
+      const rows = "COPY (SELECT n FROM generate_series(1, 300000) n) TO STDOUT";
+      let sum = 0;
+      yield* postgres.copyOut(rows, function* add(row) {
+        if (sum % 1_000 === 0) yield* yieldNow();
+        sum += Number(new TextDecoder().decode(row));
+      });
+      expect(sum).toBe(45_000_150_000);
+      const error = yield* errorOf(
+        postgres.copyOut(rows, () => {
+          throw new Error("no more");
+        }),
+      );
+      expect(error.message).toBe("no more");
+      yield* postgres.cancelQuery();
+      expect((yield* postgres.query("SELECT 1 AS one")).rows).toEqual([{ one: "1" }]);
+    }));
+
+  test("a COPY in the wrong direction, or in a query, is an error, and the connection goes on", () =>
+    withPostgres(server, function* main(postgres) {
+      yield* postgres.query("CREATE TEMP TABLE t (n int)");
+      const [inward, outward] = ["COPY t FROM STDIN", "COPY (SELECT generate_series(1, 100000)) TO STDOUT"];
+      for (const wrong of [
+        () => postgres.copyIn(outward, []),
+        () => postgres.copyOut(inward, () => {}),
+        () => postgres.query(inward),
+        () => postgres.query(outward),
+      ]) {
+        expect(yield* errorOf(wrong())).toBeInstanceOf(PostgresError);
+        expect((yield* postgres.query("SELECT 1 AS one")).rows).toEqual([{ one: "1" }]);
+      }
     }));
 
   test("a COPY that breaks off half-way leaves no rows, and the connection goes on", () =>

@@ -5,9 +5,11 @@ import {
   all,
   cancel,
   CancelledError,
+  ClosedError,
   join,
   type Operation,
   run,
+  sleep,
   spawn,
   timeout,
   TimeoutError,
@@ -15,13 +17,26 @@ import {
 } from "../../src/index.ts";
 import { SocketKind, ZeroMQ, ZeroMQError, type ZeroMQSocket } from "../../tasks/support/libzmq.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
+import { blockUntilReadable } from "../support/libc.ts";
 import { openReactor } from "../support/loopback.ts";
 import { temporaryPath } from "../support/temporary.ts";
 import { Program } from "../tasks/program.ts";
 import { describeReal } from "./support/component.ts";
 
 describeReal("ZeroMQ through libzmq", { libraries: ["libzmq.so.5"] }, () => {
-  beforeAll(openReactor);
+  beforeAll(async () => {
+    await openReactor();
+    // The reactor's thread is up when it has told of something.
+    await withContext(function* main(context) {
+      const [left, right] = [context.socket(SocketKind.PAIR), context.socket(SocketKind.PAIR)];
+      left.bind("tcp://127.0.0.1:*");
+      right.connect(left.endpoint);
+      for (let n = 0; n < 100; n++) {
+        yield* left.send("hello");
+        yield* right.receive();
+      }
+    });
+  });
   expectNothingLeftBehind();
 
   test.each(["tcp://127.0.0.1:*", "ipc"])("REQ asks and REP answers, 5,000 times over %s", async (kind) => {
@@ -106,6 +121,63 @@ describeReal("ZeroMQ through libzmq", { libraries: ["libzmq.so.5"] }, () => {
       expect(yield* errorOf(join(waiting))).toBeInstanceOf(CancelledError);
       yield* left.send("still here");
       expect(yield* right.receiveText()).toBe("still here");
+    }));
+
+  test("a task that is cancelled while it receives has its message, or leaves it to the next", () =>
+    withContext(function* main(context) {
+      const [left, right] = [context.socket(SocketKind.PUSH), context.socket(SocketKind.PULL)];
+      right.bind("tcp://127.0.0.1:*");
+      left.connect(right.endpoint);
+      for (let n = 0; n < 200; n++) yield* left.send(String(n));
+      const received: string[] = [];
+      while (received.length < 200) {
+        const receiving = yield* spawn(() => right.receiveText());
+        yield* yieldNow();
+        yield* cancel(receiving);
+        if (receiving.state === "completed") received.push(yield* join(receiving));
+      }
+      expect(received).toEqual(Array.from({ length: 200 }, (_, n) => String(n)));
+    }));
+
+  test("one who looks in vain tells the other what there was: its look has taken the signal", () =>
+    withContext(function* main(context) {
+      const [left, right] = [context.socket(SocketKind.PAIR), context.socket(SocketKind.PAIR)];
+      for (const socket of [left, right]) socket.highWaterMark(1);
+      left.bind("tcp://127.0.0.1:*");
+      right.connect(left.endpoint);
+      const large = new Uint8Array(4_000_000);
+      let sent = 0;
+      const sending = yield* spawn(function* send() {
+        for (; sent < 30; sent++) yield* left.send(large);
+      });
+      // No more fits: the sender waits for the descriptor. (If it still comes further, the test only sees less.)
+      for (let before = -1; before !== sent || sent === 0; yield* sleep(1)) before = sent;
+      const receiving = yield* spawn(() => left.receiveText());
+      yield* right.receive();
+      blockUntilReadable(left.descriptor);
+      // The task that receives looks before the reactor does, and finds nothing for itself.
+      for (let n = 1; n < 30; n++) yield* right.receive();
+      yield* join(sending);
+      yield* right.send("the end");
+      expect(yield* join(receiving)).toBe("the end");
+    }));
+
+  test("a socket that is closed ends the waits for it, and refuses what comes after", () =>
+    withContext(function* main(context) {
+      const socket = context.socket(SocketKind.PAIR);
+      socket.bind("tcp://127.0.0.1:*");
+      const waiting = [
+        yield* spawn(() => errorOf(socket.receive())),
+        yield* spawn(() => errorOf(socket.receive())),
+        yield* spawn(() => errorOf(socket.send("nobody is there"))),
+      ];
+      yield* yieldNow();
+      socket.close();
+      for (const task of waiting) expect(yield* join(task)).toBeInstanceOf(ClosedError);
+      expect(yield* errorOf(socket.receive())).toBeInstanceOf(ClosedError);
+      expect(yield* errorOf(socket.send("x"))).toBeInstanceOf(ClosedError);
+      expect(() => socket.bind("tcp://127.0.0.1:*")).toThrow(ClosedError);
+      expect(yield* errorOf(context.socket(SocketKind.PAIR).send())).toBeInstanceOf(TypeError);
     }));
 
   test("what is out of turn, and an endpoint that is none, is an error with words", () =>

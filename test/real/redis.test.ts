@@ -1,9 +1,19 @@
 /** Redis: `tasks/redis/client.ts` against the real server, and real clients against `tasks/redis-server.ts`. */
 
 import { expect, test } from "bun:test";
-import { join, promise, run, sleep, spawn, timeout, TimeoutError } from "../../src/index.ts";
+import {
+  ClosedError,
+  join,
+  type Operation,
+  promise,
+  run,
+  sleep,
+  spawn,
+  timeout,
+  TimeoutError,
+} from "../../src/index.ts";
 import { ConnectionLostError, openRedis } from "../../tasks/redis/client.ts";
-import { ReplyError } from "../../tasks/redis/protocol.ts";
+import { decodeText, encodeText, ReplyError } from "../../tasks/redis/protocol.ts";
 import { Program } from "../tasks/program.ts";
 import { describeReal } from "./support/component.ts";
 import { freePort, RealServer, runCommand } from "./support/server.ts";
@@ -68,6 +78,42 @@ describeReal("redis-server, with our client", { programs: ["redis-server"] }, ()
     });
   });
 
+  test("words are bytes: text is encoded, and what is no byte, or no command, is refused", async () => {
+    const port = freePort();
+    await using _server = await startRedis(port);
+    await run(function* main() {
+      using redis = yield* openRedis({ host: "127.0.0.1", port });
+      const all = String.fromCharCode(...Array.from({ length: 256 }, (_, code) => code));
+      yield* redis.call("SET", all, all);
+      expect(yield* redis.call("GET", all)).toBe(all);
+      yield* redis.call("SET", "text", encodeText("zażółć"));
+      expect(yield* redis.call("STRLEN", "text")).toBe(10);
+      expect(decodeText(String(yield* redis.call("GET", "text")))).toBe("zażółć");
+      expect(yield* errorOf(redis.call("SET", "text", "zażółć"))).toBeInstanceOf(TypeError);
+      expect(yield* errorOf(redis.call())).toBeInstanceOf(TypeError);
+      yield* redis.call("SET", "n", String(2n ** 62n));
+      expect(yield* redis.call("INCR", "n")).toBe(2n ** 62n + 1n);
+    });
+  });
+
+  test("calls that were not sent, or not answered, end when the client is closed", async () => {
+    const port = freePort();
+    await using _server = await startRedis(port);
+    await run(function* main() {
+      const redis = yield* openRedis({ host: "127.0.0.1", port });
+      yield* redis.call("PING");
+      const sent = yield* spawn(() => errorOf(redis.call("BLPOP", "empty", "0")));
+      // Nobody listens there.
+      const other = yield* openRedis({ host: "127.0.0.1", port: freePort() });
+      const unsent = yield* spawn(() => errorOf(other.call("PING")));
+      yield* sleep(0);
+      redis.close();
+      other.close();
+      for (const task of [sent, unsent]) expect(yield* join(task)).toBeInstanceOf(ConnectionLostError);
+      expect(yield* errorOf(redis.call("PING"))).toBeInstanceOf(ClosedError);
+    });
+  });
+
   test("connects again when the server was away; what was under way fails", async () => {
     const port = freePort();
     const first = await startRedis(port);
@@ -92,6 +138,30 @@ describeReal("redis-server, with our client", { programs: ["redis-server"] }, ()
       yield* promise(second[Symbol.asyncDispose]());
     });
     await first[Symbol.asyncDispose]();
+  });
+});
+
+describeReal("tasks/redis.ts, with redis-server", { programs: ["redis-server"] }, () => {
+  test("prints the replies in order, goes on after errors, and connects again", async () => {
+    const port = freePort();
+    const first = await startRedis(port);
+    await using client = Program.startWithInput("redis.ts", "--port", String(port));
+    client.write('SET greeting "hello,\tzażółć"\nGET greeting\n\nNOPE\nGET "x\nRPUSH l a b\nLRANGE l 0 -1\nGET none\n');
+    const lines = ["OK", "hello,\tzażółć", "(error) ERR unknown command 'NOPE', with args beginning with: "];
+    lines.push("(error) unbalanced quotes in request", "(integer) 2", "1) a", "2) b", "(nil)");
+    for (const line of lines) expect(await client.line()).toBe(line);
+
+    client.write("BLPOP empty 0\n");
+    await untilBlocked(port);
+    first.kill();
+    await first.exited;
+    expect(await client.line()).toBe("(error) the connection to the server was lost before the reply came");
+    expect(await client.complaint()).toBe("the server has closed the connection");
+    client.write("PING\n");
+    await using _second = await startRedis(port);
+    expect(await client.line()).toBe("PONG");
+    client.endInput();
+    expect((await client.end()).exitCode).toBe(0);
   });
 });
 
@@ -135,6 +205,23 @@ describeReal("redis-benchmark and redis-cli, with our server", { programs: ["red
     expect(await ask("NOPE")).toStartWith("(error) ERR unknown command");
   });
 });
+
+/** Until one client waits for a list that is empty. */
+async function untilBlocked(port: number): Promise<void> {
+  await run(function* main() {
+    using redis = yield* openRedis({ host: "127.0.0.1", port });
+    while (!String(yield* redis.call("INFO", "clients")).includes("blocked_clients:1"));
+  });
+}
+
+function* errorOf(operation: Operation<unknown>): Operation<unknown> {
+  try {
+    yield* operation;
+  } catch (error) {
+    return error;
+  }
+  throw new Error("expected an error");
+}
 
 function startRedis(port: number): Promise<RealServer> {
   const command = ["redis-server", "--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];

@@ -8,7 +8,18 @@ const { symbols: libc } = dlopen("libc.so.6", {
   eventfd: { args: ["u32", "i32"], returns: "i32" },
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
+  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
 });
+
+/** Blocks the thread until a descriptor is readable, and leaves it so (poll(2)). */
+export function blockUntilReadable(descriptor: number): void {
+  // struct pollfd: int fd; short events; short revents.
+  const places = new Int32Array([descriptor, POLL_IN]);
+  if (libc.poll(places, 1, LONGEST_POLL_MS) !== 1) throw new Error(`descriptor ${descriptor} did not become readable`);
+}
+
+const POLL_IN = 1;
+const LONGEST_POLL_MS = 10_000;
 
 /** Descriptors that are closed at the end of a block, unless the test has closed them before. */
 abstract class Descriptors implements Disposable {

@@ -11,16 +11,16 @@ export interface ProgramEnd {
 }
 
 export class Program implements AsyncDisposable {
-  private readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  private readonly child: Bun.Subprocess<"ignore" | "pipe", "pipe", "pipe">;
   private readonly stdout: Lines;
   private readonly stderr: Lines;
 
-  private constructor(file: string, args: readonly string[]) {
+  private constructor(file: string, args: readonly string[], stdin: "ignore" | "pipe" = "ignore") {
     this.child = Bun.spawn(
       [process.execPath, fileURLToPath(new URL(`../../tasks/${file}`, import.meta.url)), ...args],
       {
         env: { ...process.env, FORCE_COLOR: undefined },
-        stdin: "ignore",
+        stdin,
         stdout: "pipe",
         stderr: "pipe",
         timeout: SAFETY_LIMIT_MS,
@@ -33,6 +33,20 @@ export class Program implements AsyncDisposable {
 
   static start(file: string, ...args: string[]): Program {
     return new Program(file, args);
+  }
+
+  /** Starts it with a standard input to `write` to. */
+  static startWithInput(file: string, ...args: string[]): Program {
+    return new Program(file, args, "pipe");
+  }
+
+  write(text: string): void {
+    this.input.write(text);
+    this.input.flush();
+  }
+
+  endInput(): void {
+    this.input.end();
   }
 
   /** The next line that it prints. */
@@ -53,6 +67,12 @@ export class Program implements AsyncDisposable {
     return Number(port);
   }
 
+  /** The most memory that it has had so far (proc(5), VmHWM). */
+  async largestResidentBytes(): Promise<number> {
+    const status = await Bun.file(`/proc/${this.child.pid}/status`).text();
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
@@ -61,6 +81,12 @@ export class Program implements AsyncDisposable {
   async end(): Promise<ProgramEnd> {
     const [stdout, stderr] = await Promise.all([this.stdout.rest(), this.stderr.rest(), this.child.exited]);
     return { exitCode: this.child.exitCode, stdout, stderr };
+  }
+
+  private get input(): Bun.FileSink {
+    const { stdin } = this.child;
+    if (stdin === undefined) throw new Error("the program was started without a standard input");
+    return stdin;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
