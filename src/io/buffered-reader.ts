@@ -19,7 +19,7 @@ import {
   type LineReader,
   type ReadLimit,
 } from "./byte-stream.ts";
-import { assertBytes, toBytes } from "./bytes.ts";
+import { assertBytes, assertRoom, toBytes } from "./bytes.ts";
 
 /** What a `BufferedReader` reads from: any `ByteReader`. */
 export interface Readable extends Named {
@@ -70,9 +70,10 @@ export class BufferedReader implements Named {
 
   /**
    * Takes bytes off the beginning of what was read ahead.
-   * @throws RangeError if there are not so many
+   * @throws RangeError if there are not so many; BusyError while another task is reading
    */
   consume(bytes: number): void {
+    this.refuseSecond();
     assertInteger("consume: bytes", bytes, 0, this.bufferedBytes);
     this.start += bytes;
     if (this.start === this.end) this.emptied();
@@ -90,10 +91,10 @@ export class BufferedReader implements Named {
   /**
    * Reads what there is, at most as much as `buffer` holds; suspends the task until there is something.
    * @returns how many bytes were read into the beginning of `buffer`; 0 at the end of the stream
-   * @throws what the stream's `read` throws
+   * @throws RangeError if the buffer is empty; what the stream's `read` throws
    */
   *read(buffer: Uint8Array): Operation<number> {
-    assertBytes("read: buffer", buffer);
+    assertRoom("read: buffer", buffer);
     this.refuseSecond();
     // A large read needs no buffer between.
     if (this.bufferedBytes === 0 && buffer.byteLength >= this.bufferBytes) return yield* this.readThrough(buffer);
@@ -136,10 +137,18 @@ export class BufferedReader implements Named {
   *readToEnd(limit: ReadLimit = {}): Operation<Uint8Array> {
     const { limitBytes = DEFAULT_LIMIT_BYTES } = limit;
     assertInteger("readToEnd: limitBytes", limitBytes, 0, LARGEST_BUFFER_BYTES);
+    this.refuseSecond();
     // One byte above the limit tells a stream that is too long from one that ends there.
-    while (yield* this.fillUpTo(limitBytes + 1, "readToEnd"))
-      if (this.bufferedBytes > limitBytes) throw this.limitError("readToEnd", limitBytes);
+    do if (this.bufferedBytes > limitBytes) throw this.limitError("readToEnd", limitBytes);
+    while (yield* this.fillUpTo(limitBytes + 1, "readToEnd"));
     return this.takeCopy(this.bufferedBytes, 0);
+  }
+
+  /** For streams: forgets what was read ahead. */
+  discard(): void {
+    this.buffer = NOTHING;
+    this.start = 0;
+    this.end = 0;
   }
 
   /** For streams: takes as much of what was read ahead as the buffer holds from `offset` on. */

@@ -11,7 +11,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
 });
 
 /** Descriptors that are closed at the end of a block, unless the test has closed them before. */
-abstract class Descriptors implements Disposable {
+export abstract class Descriptors implements Disposable {
   private readonly open = new Set<number>();
 
   /** Closes one of them; a second time does nothing, because somebody else may have the number by then. */

@@ -6,12 +6,14 @@ import {
   connect,
   listen,
   type Operation,
+  type Reactor,
   run,
   sleep,
   type TaskBody,
   type TcpStream,
 } from "../../src/index.ts";
 import { holdings } from "./descriptors.ts";
+import { untilThreadIsUp } from "./reactors.ts";
 
 /** The two ends of a connection. */
 export interface Connection {
@@ -28,10 +30,18 @@ export const WAYS: readonly (readonly [string, Way])[] = [
   ["blockOn", async (body) => blockOn(body)],
 ];
 
-/** The reactor of this thread opens at the first deadline, and stays: to be called before what is open is looked at. */
-export function openReactor(): Promise<void> {
-  return run(() => sleep(1));
+/**
+ * The reactor of this thread opens at the first deadline, and stays, with a thread that takes a while to start: to be
+ * called before what is open is looked at.
+ */
+export async function openReactor(): Promise<void> {
+  await run(() => sleep(1));
+  const { reactor } = (globalThis as unknown as { [RUNTIME]: { readonly reactor: Reactor } })[RUNTIME];
+  await untilThreadIsUp(reactor);
 }
+
+/** Where `src/run.ts` keeps the reactor of the thread. */
+const RUNTIME = Symbol.for("bun-reactor.runtime");
 
 /** Makes a connection; whoever takes it closes both ends. */
 export function* connectToSelf(): Operation<Connection> {

@@ -4,6 +4,7 @@ import { Executor } from "../../src/core/executor.ts";
 import type { TaskBody } from "../../src/core/operation.ts";
 import type { NativeQueue } from "../../src/native/queue.ts";
 import type { Linger } from "../../src/reactor/linger.ts";
+import type { ReactorThread } from "../../src/reactor/reactor-thread.ts";
 import { Holder, type ReadyChannel } from "../../src/reactor/ready-channel.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { hostTurn } from "../../src/testing/host-turn.ts";
@@ -39,10 +40,16 @@ export async function untilParked(reactor: Reactor): Promise<void> {
   await new Promise<void>(whenParked);
 }
 
+/** Settles when the thread of a reactor, which must have been started, has what it opens. */
+export async function untilThreadIsUp(reactor: Reactor): Promise<void> {
+  while (internalsOf(reactor).thread?.isUp !== true) await hostTurn();
+}
+
 interface ReactorInternals {
   readonly channel: ReadyChannel;
   readonly queue: NativeQueue;
   readonly linger: Linger;
+  readonly thread: ReactorThread | null;
 }
 
 /** What a reactor keeps to itself. */
