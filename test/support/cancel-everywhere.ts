@@ -5,9 +5,18 @@
 
 import { expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { CancelledError, type Operation, park, type Resumption, spawn, type Task, yieldNow } from "../../src/index.ts";
+import {
+  CancelledError,
+  type Operation,
+  park,
+  type Resumption,
+  sleep,
+  spawn,
+  type Task,
+  yieldNow,
+} from "../../src/index.ts";
 import { leftBehind, holdings } from "./descriptors.ts";
-import { TestReactor } from "./reactors.ts";
+import { TestReactor, untilThreadIsUp } from "./reactors.ts";
 
 export interface CancelEverywhereOptions {
   /** How many suspend points the job has at the least, so that a job that fails early is noticed. */
@@ -29,8 +38,11 @@ export async function expectNothingLeftWhenCancelled(
   options: CancelEverywhereOptions,
 ): Promise<void> {
   await using reactor = new TestReactor();
-  // What stays from the first time on is no leak: the reactor's thread, what a name look-up keeps.
+  // What stays from the first time on is no leak: the reactor's thread, which takes a while to start, and what a name
+  // look-up keeps.
   await reactor.run(job);
+  await reactor.run(() => sleep(1));
+  await untilThreadIsUp(reactor.reactor);
   for (const moment of [Moment.FROM_A_TASK, Moment.FROM_THE_HOST]) {
     let point = 1;
     while (await cancelAt(reactor, job, point, moment, options)) point++;
