@@ -187,8 +187,7 @@ describe("cancelling at every suspend point finds out a job that leaves", () => 
     await expectFoundOut("socket:", function* leaky() {
       const pair = new SocketPair();
       pairs.push(pair);
-      // Where it waits for nothing but its turn, too.
-      yield* yieldNow();
+      yield* sleep(1);
       pair[Symbol.dispose]();
     });
     for (const pair of pairs) pair[Symbol.dispose]();
