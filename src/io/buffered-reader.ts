@@ -190,10 +190,12 @@ export class BufferedReader implements Named {
   private search(mark: Uint8Array, searched: number): number {
     const first = mark[0]!;
     const last = this.end - mark.byteLength;
-    let at = this.buffer.indexOf(first, this.start + searched);
+    // What lies behind the end is not searched along, time and again, while a long piece comes in many small ones.
+    const bytes = searched === 0 ? this.buffer : this.buffer.subarray(0, this.end);
+    let at = bytes.indexOf(first, this.start + searched);
     while (at !== -1 && at <= last) {
       if (this.hasAt(mark, at)) return at - this.start;
-      at = this.buffer.indexOf(first, at + 1);
+      at = bytes.indexOf(first, at + 1);
     }
     return NOT_FOUND;
   }

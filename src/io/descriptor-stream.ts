@@ -237,7 +237,7 @@ export abstract class DescriptorStream implements ByteStream, SourceUser, Transf
   tryReadBehind(buffer: Uint8Array, offset: number): number {
     const { source } = this;
     if (!source.mayRead && this.mustWait) return WOULD_BLOCK;
-    const wanted = buffer.byteLength - offset;
+    const wanted = Math.min(buffer.byteLength - offset, MOST_AT_ONCE_BYTES);
     const received = this.calls.receive(source.descriptor, buffer, offset, wanted);
     if (received === wanted) return received;
     return this.received(received);
@@ -247,7 +247,7 @@ export abstract class DescriptorStream implements ByteStream, SourceUser, Transf
   tryWrite(bytes: Uint8Array, start: number, end: number): number {
     const { source } = this;
     if (!source.mayWrite && this.mustWait) return WOULD_BLOCK;
-    return this.sent(this.calls.send(source.descriptor, bytes, start, end - start));
+    return this.sent(this.calls.send(source.descriptor, bytes, start, Math.min(end - start, MOST_AT_ONCE_BYTES)));
   }
 
   /** For operations: likewise with parts, from `parts[first]`, `offset` bytes into it. */
@@ -355,3 +355,6 @@ class Behind implements Readable {
 }
 
 const NO_PLACE: Partial<SocketAddress> = {};
+
+/** As much as read(2) and write(2) transfer, whatever they are asked for; a length of 4 GiB would be one of 0 to them. */
+const MOST_AT_ONCE_BYTES = 0x7ffff000;

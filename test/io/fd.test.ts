@@ -13,10 +13,12 @@ import {
   notifyClosing,
   openPipe,
   type Operation,
+  promise,
   readable,
   Readiness,
   ready,
   run,
+  sleep,
   source,
   spawn,
   SystemError,
@@ -372,6 +374,30 @@ describe("a descriptor that somebody else closes while tasks wait for it", () =>
         own.reactor.fetch(0);
         expect(own.reactor.drain(() => {})).toBe(0);
       }
+    });
+  });
+
+  test("and that a child still has, disturbs neither other waits nor times", async () => {
+    await using own = new TestReactor();
+    await own.run(function* main() {
+      using pair = new SocketPair();
+      using ticker = new EventCounter(1);
+      const waiting = yield* spawn(() => readable(pair.left));
+      yield* onePoll(ticker);
+      const child = Bun.spawn(["cat"], { stdio: ["pipe", "ignore", "ignore", pair.left] });
+      pair.close(pair.left);
+      yield* cancel(waiting);
+      // The file is ready, in the child, and its registration here cannot be taken back: it is told once, to nobody.
+      writeSync(pair.right, "x");
+      for (let round = 0; round < 3; round++) {
+        yield* onePoll(ticker);
+        yield* sleep(1);
+      }
+      own.reactor.fetch(0);
+      expect(own.reactor.drain(() => {})).toBe(0);
+      expect(own.reactor.registrator().size).toBe(0);
+      child.kill();
+      yield* promise(child.exited);
     });
   });
 

@@ -112,6 +112,22 @@ describe("an error of the system", () => {
     }
   });
 
+  test("does not come of a buffer of 4 GiB, whose length does not fit in 32 bits", async () => {
+    const lengths: number[] = [];
+    const { run } = worldWith({
+      receive: (_descriptor, _buffer, _offset, length) => (lengths.push(length), 5),
+      send: (_descriptor, _buffer, _offset, length) => (lengths.push(length), length),
+    });
+    // Its pages are never touched, so they take no memory.
+    const huge = new Uint8Array(2 ** 32);
+    await run(function* main() {
+      using stream = yield* fdStream(NUMBER, { keepOpen: true });
+      expect(yield* stream.read(huge)).toBe(5);
+      yield* stream.write(huge);
+    });
+    expect(lengths).toEqual([0x7ffff000, 0x7ffff000, 0x7ffff000, 8192]);
+  });
+
   test("a write that takes nothing and says nothing waits, and does not spin", async () => {
     const results = [0, 0, 4];
     const { world, run } = worldWith({
