@@ -9,9 +9,11 @@
  * A task that is cancelled while it waits has taken nothing: what came stays in the buffer.
  */
 
+import { spendBudget } from "../core/budget.ts";
 import { assertInteger, BusyError, describeValue, LimitError, UnexpectedEndError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Named } from "../core/source.ts";
+import { yieldNow } from "../core/yield-now.ts";
 import {
   DEFAULT_LIMIT_BYTES,
   DEFAULT_LINE_LIMIT_BYTES,
@@ -95,6 +97,7 @@ export class BufferedReader implements Named {
    */
   *read(buffer: Uint8Array): Operation<number> {
     assertRoom("read: buffer", buffer);
+    if (!spendBudget()) yield* yieldNow();
     this.refuseSecond();
     // A large read needs no buffer between.
     if (this.bufferedBytes === 0 && buffer.byteLength >= this.bufferBytes) return yield* this.readThrough(buffer);
@@ -121,7 +124,9 @@ export class BufferedReader implements Named {
     const { limitBytes = DEFAULT_LINE_LIMIT_BYTES } = limit;
     assertInteger("readUntil: limitBytes", limitBytes, 0, LARGEST_BUFFER_BYTES);
     const mark = toDelimiter(delimiter);
-    const length = yield* this.findDelimiter(mark, limitBytes, "readUntil");
+    if (!spendBudget()) yield* yieldNow();
+    let length = this.look(mark, 0, limitBytes, "readUntil");
+    if (length === NOT_FOUND) length = yield* this.readUpTo(mark, limitBytes, "readUntil");
     if (length === AT_END && this.bufferedBytes > 0) throw this.endBefore(delimiter);
     return length === AT_END ? null : this.takeCopy(length, mark.byteLength);
   }
@@ -161,7 +166,9 @@ export class BufferedReader implements Named {
   }
 
   private *nextLine(limitBytes: number): Operation<IteratorResult<string, void>> {
-    const found = yield* this.findDelimiter(LINE_FEED, limitBytes, "lines");
+    if (!spendBudget()) yield* yieldNow();
+    let found = this.look(LINE_FEED, 0, limitBytes, "lines");
+    if (found === NOT_FOUND) found = yield* this.readUpTo(LINE_FEED, limitBytes, "lines");
     if (found === AT_END && this.bufferedBytes === 0) return { done: true, value: undefined };
     const length = found === AT_END ? this.bufferedBytes : found;
     const endsWithReturn = length > 0 && this.buffer[this.start + length - 1] === CARRIAGE_RETURN;
@@ -171,19 +178,24 @@ export class BufferedReader implements Named {
     return { done: false, value: line };
   }
 
-  /** How many bytes are before the delimiter; `AT_END` if the stream ends before it. */
-  private *findDelimiter(mark: Uint8Array, limitBytes: number, call: string): Operation<number> {
-    this.refuseSecond();
-    let searched = 0;
+  /** Reads on. How many bytes are before the delimiter then; `AT_END` if the stream ends before it. */
+  private *readUpTo(mark: Uint8Array, limitBytes: number, call: string): Operation<number> {
     for (;;) {
-      const length = this.search(mark, searched);
-      if (length > limitBytes || (length === NOT_FOUND && this.bufferedBytes >= limitBytes + mark.byteLength))
-        throw this.limitError(call, limitBytes);
-      if (length !== NOT_FOUND) return length;
       // The delimiter's beginning may be there already.
-      searched = Math.max(0, this.bufferedBytes - mark.byteLength + 1);
+      const searched = Math.max(0, this.bufferedBytes - mark.byteLength + 1);
       if (!(yield* this.fillUpTo(limitBytes + mark.byteLength, call))) return AT_END;
+      const length = this.look(mark, searched, limitBytes, call);
+      if (length !== NOT_FOUND) return length;
     }
+  }
+
+  /** How many bytes are before the delimiter in what was read ahead; `NOT_FOUND` if it may still come. */
+  private look(mark: Uint8Array, searched: number, limitBytes: number, call: string): number {
+    this.refuseSecond();
+    const length = this.search(mark, searched);
+    if (length > limitBytes || (length === NOT_FOUND && this.bufferedBytes >= limitBytes + mark.byteLength))
+      throw this.limitError(call, limitBytes);
+    return length;
   }
 
   /** Where the delimiter begins in what was read ahead, from `searched` on. */

@@ -252,6 +252,28 @@ describe("a parser's own BufferedReader", () => {
       expect(asText(yield* reader.readUntil("\n"))).toBe("line");
     }));
 
+  test.each([
+    ["lines", (reader: BufferedReader) => reader.lines().next()],
+    ["readUntil", (reader: BufferedReader) => reader.readUntil("\n")],
+    ["read", (reader: BufferedReader) => reader.read(new Uint8Array(2))],
+  ] as const)("lets others run while %s finds all that it wants in what was read ahead", (_call, act) =>
+    run(function* main() {
+      const reader = new BufferedReader(new Pieces([bytesOf("x\n".repeat(10_000))]), { bufferBytes: 20_000 });
+      yield* reader.fill();
+      expect(reader.bufferedBytes).toBe(20_000);
+      let turns = 0;
+      const other = yield* spawn(function* other() {
+        for (;;) {
+          yield* yieldNow();
+          turns++;
+        }
+      });
+      for (let count = 0; count < 10_000; count++) yield* act(reader) as Operation<unknown>;
+      expect(turns).toBeGreaterThan(50);
+      yield* cancel(other);
+    }),
+  );
+
   test("refuses an empty buffer, whose 0 would look like the end", () =>
     run(function* main() {
       const reader = new BufferedReader(new Pieces([bytesOf("abc")]));
