@@ -143,9 +143,12 @@ export class BufferedReader implements Named {
     const { limitBytes = DEFAULT_LIMIT_BYTES } = limit;
     assertInteger("readToEnd: limitBytes", limitBytes, 0, LARGEST_BUFFER_BYTES);
     this.refuseSecond();
-    // One byte above the limit tells a stream that is too long from one that ends there.
-    do if (this.bufferedBytes > limitBytes) throw this.limitError("readToEnd", limitBytes);
-    while (yield* this.fillUpTo(limitBytes + 1, "readToEnd"));
+    let isAtEnd = false;
+    while (!isAtEnd) {
+      if (this.bufferedBytes > limitBytes) throw this.limitError("readToEnd", limitBytes);
+      // One byte above the limit tells a stream that is too long from one that ends there.
+      isAtEnd = !(yield* this.fillUpTo(limitBytes + 1, "readToEnd"));
+    }
     return this.takeCopy(this.bufferedBytes, 0);
   }
 

@@ -79,8 +79,8 @@ export function source(descriptor: number): Operation<DescriptorSource> {
  *
  * Without this the tasks go on waiting, because a close takes a descriptor out of epoll silently (epoll(7)); if it was
  * duplicated before, it still becomes ready when the duplicate does. They get a `ClosedError` only when the number is waited
- * for in the other direction, or is registered anew, and so is found to be closed, or to be another file. They are never
- * woken by the file that has the number next.
+ * for again, or registered anew, and so is found to be closed, or to be another file. They are never woken by the file that
+ * has the number next.
  * @throws RangeError if `descriptor` is none
  */
 export function notifyClosing(descriptor: number): Operation<void> {
@@ -184,11 +184,11 @@ function explain(error: unknown, caller: string, descriptor: number, system: Sys
 
 function descriptionOf(code: string, descriptor: number, system: System | undefined): string | null {
   if (code === "EEXIST")
-    return `descriptor ${descriptor} belongs to a stream of this package: wait with the stream's own readable(), or read and write it`;
+    return `descriptor ${descriptor} belongs to a stream of this package: wait with the stream's own readable(), or just read and write it`;
   if (code !== "EPERM" || system === undefined) return null;
   const kind = system.files.kindOf(descriptor);
   // What is of no kind that fstat(2) knows: a descriptor that has neither bytes nor events.
-  if (typeof kind === "number" || kind === "other") return `descriptor ${descriptor} can not be waited for`;
+  if (typeof kind === "number" || kind === "other") return `descriptor ${descriptor} cannot be waited for`;
   return `descriptor ${descriptor} is a ${kind}, which is always ready, so there is nothing to wait for: ${adviceFor(kind)}`;
 }
 

@@ -18,6 +18,7 @@ export interface Transfer {
   readonly waitToWrite: SuspendRequest;
   /** Whether a read would not have to wait, as far as is known. */
   readonly mayRead: boolean;
+  /** Whether this side has closed it; a wait then ends with an error. */
   readonly isClosed: boolean;
   /** Refuses a read that cannot begin. */
   beginRead(): void;
