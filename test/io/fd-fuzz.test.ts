@@ -21,6 +21,7 @@ import {
   yieldNow,
 } from "../../src/index.ts";
 import { duplicateTo, EventCounter } from "../support/libc.ts";
+import { onePoll } from "../support/loopback.ts";
 
 type Command =
   | { readonly act: "wait" | "waitBySource" | "cancel" | "signal" | "take" | "keep" | "letGo"; readonly place: number }
@@ -46,8 +47,7 @@ function* runAll(commands: readonly Command[]): Operation<void> {
   const places = Array.from({ length: PLACES }, () => new Place());
   for (const command of commands) {
     yield* places[command.place]!.perform(command);
-    yield* readable(ticker.descriptor);
-    yield* yieldNow();
+    yield* onePoll(ticker);
     for (const place of places) place.check();
   }
   for (const place of places) yield* place.close();

@@ -4,29 +4,18 @@ import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { BusyError, ClosedError, SystemError } from "../../src/core/errors.ts";
 import { Interest, Readiness } from "../../src/core/interest.ts";
-import type { Operation } from "../../src/core/operation.ts";
 import { ready } from "../../src/core/ready.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
 import { readable, writable } from "../../src/io/fd.ts";
 import { blockOn } from "../../src/run.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
-import { errorOf } from "../support/loopback.ts";
+import { errorOf, onePoll } from "../support/loopback.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { duplicateTo, EventCounter, Pipe, readUntilEmpty, SocketPair, writeUntilFull } from "../support/libc.ts";
 import { NO_DESCRIPTOR, TestReactor } from "../support/reactors.ts";
 
 const ONE_BYTE = new Uint8Array([42]);
-
-/**
- * Ends when the event queue has been asked once more: whatever was ready before it has been reported by then. It is
- * what tests wait for before they say that something was *not* reported.
- */
-function* onePoll(): Operation<void> {
-  using counter = new EventCounter(1);
-  yield* readable(counter.descriptor);
-  yield* yieldNow();
-}
 
 describe("readable and writable", () => {
   expectNothingLeftBehind();

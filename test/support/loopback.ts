@@ -6,13 +6,16 @@ import {
   connect,
   listen,
   type Operation,
+  readable,
   type Reactor,
   run,
   sleep,
   type TaskBody,
   type TcpStream,
+  yieldNow,
 } from "../../src/index.ts";
 import { holdings } from "./descriptors.ts";
+import { EventCounter } from "./libc.ts";
 import { untilThreadIsUp } from "./reactors.ts";
 
 /** The two ends of a connection. */
@@ -59,6 +62,16 @@ export function withConnection<T>(way: Way, body: (connection: Connection) => Op
     using _server = connection.server;
     return yield* body(connection);
   });
+}
+
+/**
+ * The event queue has been asked once more: what was ready before has been reported. What it waits for itself is opened for
+ * it, unless there is something already that is always readable.
+ */
+export function* onePoll(ticker?: EventCounter): Operation<void> {
+  using own = ticker === undefined ? new EventCounter(1) : null;
+  yield* readable((ticker ?? own!).descriptor);
+  yield* yieldNow();
 }
 
 /** Reads to the end. */
