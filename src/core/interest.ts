@@ -35,7 +35,15 @@ export const Readiness = {
 export type Readiness = number;
 
 /** The answers that end a wait for reading. An error or a hang-up ends every wait: whoever waits must look. */
-export const ENDS_READ: Readiness = Readiness.READABLE | Readiness.PRIORITY | Readiness.READ_CLOSED | Readiness.FAILED;
+export const ENDS_READ: Readiness = Readiness.READABLE | Readiness.READ_CLOSED | Readiness.FAILED;
 
 /** The answers that end a wait for writing. */
 export const ENDS_WRITE: Readiness = Readiness.WRITABLE | Readiness.WRITE_CLOSED | Readiness.FAILED;
+
+/** The answers that end a wait for an interest: bytes do not end one for out-of-band data alone, nor the other way round. */
+export function endsOf(interest: Interest): Readiness {
+  let ends: Readiness = interest | Readiness.FAILED;
+  if ((interest & (Interest.READABLE | Interest.PRIORITY)) !== 0) ends |= Readiness.READ_CLOSED;
+  if ((interest & Interest.WRITABLE) !== 0) ends |= Readiness.WRITE_CLOSED;
+  return ends;
+}

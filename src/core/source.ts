@@ -12,7 +12,7 @@
 
 import type { Driver } from "./driver.ts";
 import { BusyError, ClosedError, invariant } from "./errors.ts";
-import { ENDS_READ, ENDS_WRITE, Interest, Readiness } from "./interest.ts";
+import { ENDS_READ, ENDS_WRITE, endsOf, Interest, Readiness } from "./interest.ts";
 import type { InterestRequest, Suspension } from "./request.ts";
 
 /** How often the event queue reports a source; `zig/src/queue.zig` has the same numbers. */
@@ -22,6 +22,11 @@ export type Delivery = (typeof Delivery)[keyof typeof Delivery];
 /** What messages call by name, such as `connection to 127.0.0.1:80` or `descriptor 7`. */
 export interface Named {
   readonly label: string;
+}
+
+/** What reads and writes through a source, and must let go when it is closed: by itself, or by `notifyClosing`. */
+export interface SourceUser {
+  sourceClosed(): void;
 }
 
 export class Source {
@@ -35,6 +40,8 @@ export class Source {
   slot = -1;
   /** How many want it to stay registered while nobody waits for it. */
   keepers = 0;
+  /** The stream on the descriptor, if there is one. */
+  user: SourceUser | null = null;
   private reader: InterestRequest | null = null;
   private writer: InterestRequest | null = null;
   private isClosedNow = false;
@@ -88,8 +95,7 @@ export class Source {
     if (this.delivery === Delivery.ONE_SHOT) this.deliverOnce(readiness);
     else {
       this.readiness |= readiness;
-      if ((readiness & ENDS_READ) !== 0) this.resumeReader(readiness);
-      if ((readiness & ENDS_WRITE) !== 0) this.resumeWriter(readiness);
+      this.resumeWaiters(readiness);
     }
   }
 
@@ -107,6 +113,8 @@ export class Source {
     // another's by then.
     this.readiness = 0;
     this.driver?.release(this);
+    this.user?.sourceClosed();
+    this.user = null;
     if (this.hasReader || this.hasWriter)
       this.fail(new ClosedError(`${this.owner.label} was closed while a task waited for it`));
   }
@@ -134,6 +142,7 @@ export class Source {
       suspension.resume(this.readiness);
       return false;
     }
+    if (this.delivery === Delivery.ONE_SHOT && (this.wanted & interest) !== 0) this.expelStale();
     this.refuseSecond(interest);
     this.watch(suspension.scheduler.driver, interest);
     if (wantsRead(interest)) this.reader = request;
@@ -157,6 +166,14 @@ export class Source {
     if ((this.armed & interest) !== interest) driver.arm(this, interest);
   }
 
+  /**
+   * Whoever waits already may wait for a file that its owner has closed, while the number is another's: armed again, the
+   * driver finds out, and tells it.
+   */
+  private expelStale(): void {
+    this.driver!.arm(this, this.wanted);
+  }
+
   private refuseSecond(interest: Interest): void {
     if (wantsRead(interest) && this.hasReader) throw this.busyError(Interest.READABLE);
     if (wantsWrite(interest) && this.hasWriter) throw this.busyError(Interest.WRITABLE);
@@ -165,17 +182,13 @@ export class Source {
   /** The kernel has disarmed the registration; the direction that still waits, if one does, is armed again. */
   private deliverOnce(readiness: Readiness): void {
     this.armed = 0;
-    if ((readiness & ENDS_READ) !== 0) this.resumeReader(readiness);
-    if ((readiness & ENDS_WRITE) !== 0) this.resumeWriter(readiness);
+    this.resumeWaiters(readiness);
     this.driver!.disarm(this);
   }
 
-  private resumeReader(readiness: Readiness): void {
-    this.takeReader()?.resume(readiness);
-  }
-
-  private resumeWriter(readiness: Readiness): void {
-    this.takeWriter()?.resume(readiness);
+  private resumeWaiters(readiness: Readiness): void {
+    if (this.reader !== null && (readiness & endsOf(this.reader.interest)) !== 0) this.takeReader()!.resume(readiness);
+    if (this.writer !== null && (readiness & endsOf(this.writer.interest)) !== 0) this.takeWriter()!.resume(readiness);
   }
 
   /** A request for both directions leaves both places at once: it is resumed once. */
@@ -198,10 +211,6 @@ export class Source {
     invariant(this.delivery === Delivery.ONE_SHOT, "only one-shot sources are armed for what is wanted");
     return (this.reader?.interest ?? 0) | (this.writer?.interest ?? 0);
   }
-}
-
-function endsOf(interest: Interest): Readiness {
-  return (wantsRead(interest) ? ENDS_READ : 0) | (wantsWrite(interest) ? ENDS_WRITE : 0);
 }
 
 function wantsRead(interest: Interest): boolean {

@@ -9,9 +9,11 @@
  * A task that is cancelled while it waits has taken nothing: what came stays in the buffer.
  */
 
+import { spendBudget } from "../core/budget.ts";
 import { assertInteger, BusyError, describeValue, LimitError, UnexpectedEndError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Named } from "../core/source.ts";
+import { yieldNow } from "../core/yield-now.ts";
 import {
   DEFAULT_LIMIT_BYTES,
   DEFAULT_LINE_LIMIT_BYTES,
@@ -19,7 +21,7 @@ import {
   type LineReader,
   type ReadLimit,
 } from "./byte-stream.ts";
-import { assertBytes, toBytes } from "./bytes.ts";
+import { assertBytes, assertRoom, toBytes } from "./bytes.ts";
 
 /** What a `BufferedReader` reads from: any `ByteReader`. */
 export interface Readable extends Named {
@@ -70,9 +72,10 @@ export class BufferedReader implements Named {
 
   /**
    * Takes bytes off the beginning of what was read ahead.
-   * @throws RangeError if there are not so many
+   * @throws RangeError if there are not so many; BusyError while another task is reading
    */
   consume(bytes: number): void {
+    this.refuseSecond();
     assertInteger("consume: bytes", bytes, 0, this.bufferedBytes);
     this.start += bytes;
     if (this.start === this.end) this.emptied();
@@ -90,10 +93,11 @@ export class BufferedReader implements Named {
   /**
    * Reads what there is, at most as much as `buffer` holds; suspends the task until there is something.
    * @returns how many bytes were read into the beginning of `buffer`; 0 at the end of the stream
-   * @throws what the stream's `read` throws
+   * @throws RangeError if the buffer is empty; what the stream's `read` throws
    */
   *read(buffer: Uint8Array): Operation<number> {
-    assertBytes("read: buffer", buffer);
+    assertRoom("read: buffer", buffer);
+    if (!spendBudget()) yield* yieldNow();
     this.refuseSecond();
     // A large read needs no buffer between.
     if (this.bufferedBytes === 0 && buffer.byteLength >= this.bufferBytes) return yield* this.readThrough(buffer);
@@ -120,7 +124,9 @@ export class BufferedReader implements Named {
     const { limitBytes = DEFAULT_LINE_LIMIT_BYTES } = limit;
     assertInteger("readUntil: limitBytes", limitBytes, 0, LARGEST_BUFFER_BYTES);
     const mark = toDelimiter(delimiter);
-    const length = yield* this.findDelimiter(mark, limitBytes, "readUntil");
+    if (!spendBudget()) yield* yieldNow();
+    let length = this.look(mark, 0, limitBytes, "readUntil");
+    if (length === NOT_FOUND) length = yield* this.readUpTo(mark, limitBytes, "readUntil");
     if (length === AT_END && this.bufferedBytes > 0) throw this.endBefore(delimiter);
     return length === AT_END ? null : this.takeCopy(length, mark.byteLength);
   }
@@ -136,10 +142,21 @@ export class BufferedReader implements Named {
   *readToEnd(limit: ReadLimit = {}): Operation<Uint8Array> {
     const { limitBytes = DEFAULT_LIMIT_BYTES } = limit;
     assertInteger("readToEnd: limitBytes", limitBytes, 0, LARGEST_BUFFER_BYTES);
-    // One byte above the limit tells a stream that is too long from one that ends there.
-    while (yield* this.fillUpTo(limitBytes + 1, "readToEnd"))
+    this.refuseSecond();
+    let isAtEnd = false;
+    while (!isAtEnd) {
       if (this.bufferedBytes > limitBytes) throw this.limitError("readToEnd", limitBytes);
+      // One byte above the limit tells a stream that is too long from one that ends there.
+      isAtEnd = !(yield* this.fillUpTo(limitBytes + 1, "readToEnd"));
+    }
     return this.takeCopy(this.bufferedBytes, 0);
+  }
+
+  /** For streams: forgets what was read ahead. */
+  discard(): void {
+    this.buffer = NOTHING;
+    this.start = 0;
+    this.end = 0;
   }
 
   /** For streams: takes as much of what was read ahead as the buffer holds from `offset` on. */
@@ -152,7 +169,9 @@ export class BufferedReader implements Named {
   }
 
   private *nextLine(limitBytes: number): Operation<IteratorResult<string, void>> {
-    const found = yield* this.findDelimiter(LINE_FEED, limitBytes, "lines");
+    if (!spendBudget()) yield* yieldNow();
+    let found = this.look(LINE_FEED, 0, limitBytes, "lines");
+    if (found === NOT_FOUND) found = yield* this.readUpTo(LINE_FEED, limitBytes, "lines");
     if (found === AT_END && this.bufferedBytes === 0) return { done: true, value: undefined };
     const length = found === AT_END ? this.bufferedBytes : found;
     const endsWithReturn = length > 0 && this.buffer[this.start + length - 1] === CARRIAGE_RETURN;
@@ -162,29 +181,36 @@ export class BufferedReader implements Named {
     return { done: false, value: line };
   }
 
-  /** How many bytes are before the delimiter; `AT_END` if the stream ends before it. */
-  private *findDelimiter(mark: Uint8Array, limitBytes: number, call: string): Operation<number> {
-    this.refuseSecond();
-    let searched = 0;
+  /** Reads on. How many bytes are before the delimiter then; `AT_END` if the stream ends before it. */
+  private *readUpTo(mark: Uint8Array, limitBytes: number, call: string): Operation<number> {
     for (;;) {
-      const length = this.search(mark, searched);
-      if (length > limitBytes || (length === NOT_FOUND && this.bufferedBytes >= limitBytes + mark.byteLength))
-        throw this.limitError(call, limitBytes);
-      if (length !== NOT_FOUND) return length;
       // The delimiter's beginning may be there already.
-      searched = Math.max(0, this.bufferedBytes - mark.byteLength + 1);
+      const searched = Math.max(0, this.bufferedBytes - mark.byteLength + 1);
       if (!(yield* this.fillUpTo(limitBytes + mark.byteLength, call))) return AT_END;
+      const length = this.look(mark, searched, limitBytes, call);
+      if (length !== NOT_FOUND) return length;
     }
+  }
+
+  /** How many bytes are before the delimiter in what was read ahead; `NOT_FOUND` if it may still come. */
+  private look(mark: Uint8Array, searched: number, limitBytes: number, call: string): number {
+    this.refuseSecond();
+    const length = this.search(mark, searched);
+    if (length > limitBytes || (length === NOT_FOUND && this.bufferedBytes >= limitBytes + mark.byteLength))
+      throw this.limitError(call, limitBytes);
+    return length;
   }
 
   /** Where the delimiter begins in what was read ahead, from `searched` on. */
   private search(mark: Uint8Array, searched: number): number {
     const first = mark[0]!;
     const last = this.end - mark.byteLength;
-    let at = this.buffer.indexOf(first, this.start + searched);
+    // What lies behind the end is not searched along, time and again, while a long piece comes in many small ones.
+    const bytes = searched === 0 ? this.buffer : this.buffer.subarray(0, this.end);
+    let at = bytes.indexOf(first, this.start + searched);
     while (at !== -1 && at <= last) {
       if (this.hasAt(mark, at)) return at - this.start;
-      at = this.buffer.indexOf(first, at + 1);
+      at = bytes.indexOf(first, at + 1);
     }
     return NOT_FOUND;
   }

@@ -2,21 +2,22 @@
  * A stream on a descriptor: the base of TCP connections, unix sockets, pipes and terminals.
  *
  * Facts. Edge-triggered readiness is told once for each change (epoll(7)), so what was told stays known until a call has
- * found the opposite. On a socket or a pipe a read that is shorter than its buffer has found it; on a terminal it has not,
- * because a line ends a read too. A descriptor of somebody else may be read by others meanwhile, so of it nothing is ever
- * known.
+ * found the opposite. A read that is shorter than its buffer need not have found it: a line of a terminal ends a read, and
+ * so do a packet of a pipe (O_DIRECT of pipe(2)), a descriptor that comes with the bytes of a unix socket (unix(7)), and
+ * the place of out-of-band data in a TCP connection (tcp(7)). A descriptor of somebody else may be read by others
+ * meanwhile, so of it nothing is ever known.
  *
  * Decision. A stream of the package's own is registered at the first wait, edge-triggered, and stays so until it is
- * closed; reads and writes first try, unless they are known to block. A foreign descriptor is armed for each wait, and
- * tried each time.
+ * closed; reads and writes first try, unless they are known to block. Only a stream that knows better takes a short read
+ * for the last one, which saves it a system call. A foreign descriptor is armed for each wait, and tried each time.
  */
 
-import { ClosedError, UnexpectedEndError } from "../core/errors.ts";
+import { ClosedError, type SystemError, UnexpectedEndError } from "../core/errors.ts";
 import type { TransferCalls } from "../core/file-system.ts";
 import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
 import { InterestRequest, type SuspendRequest } from "../core/request.ts";
-import { Delivery, Source } from "../core/source.ts";
+import { Delivery, Source, type SourceUser } from "../core/source.ts";
 import type { CallSubject, System } from "../core/system.ts";
 import { BufferedReader, type Readable } from "./buffered-reader.ts";
 import type { ByteStream, Delimiter, LineReader, ReadLimit } from "./byte-stream.ts";
@@ -32,7 +33,7 @@ import {
   WriteOperation,
 } from "./stream-operations.ts";
 
-export abstract class DescriptorStream implements ByteStream, Transfer {
+export abstract class DescriptorStream implements ByteStream, SourceUser, Transfer {
   protected readonly source: Source;
   /** The operations that have begun and have not ended; while they wait, while they are about to go on, and in between. */
   private reading: StreamOperation<unknown> | null = null;
@@ -54,6 +55,7 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
       // Nothing is known yet, so the first read and the first write try.
       this.source.readiness = Readiness.READABLE | Readiness.WRITABLE;
     } else this.source = descriptor;
+    this.source.user = this;
   }
 
   /** Words for messages, such as `connection 127.0.0.1:80`. */
@@ -158,11 +160,11 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
    * @throws BusyError while a task is writing; SystemError `ENOTCONN` if the connection is gone; ClosedError after `close`
    */
   *shutdown(): Operation<void> {
-    this.refuseClosed("shutdown");
     if (this.hasShutDown) return;
+    this.refuseClosed("shutdown");
     if (this.writing !== null) throw this.source.busyError(Interest.WRITABLE);
-    this.hasShutDown = true;
     this.endWriting();
+    this.hasShutDown = true;
   }
 
   /**
@@ -177,6 +179,11 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** For the source: nothing is read or written any more, and what was read ahead is lost. */
+  sourceClosed(): void {
+    this.ahead?.discard();
   }
 
   /** For operations: the request that waits until a read is worth a try. */
@@ -199,9 +206,9 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
 
   /** For operations: refuses a write that cannot begin. */
   beginWrite(): void {
-    this.refuseClosed("write");
     if (this.hasShutDown)
       throw new ClosedError(`${this.label}: write after shutdown(), which says that nothing more will be sent`);
+    this.refuseClosed("write");
     if (this.writing !== null) throw this.source.busyError(Interest.WRITABLE);
   }
 
@@ -229,8 +236,8 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
   /** For operations: likewise, behind what was read ahead. */
   tryReadBehind(buffer: Uint8Array, offset: number): number {
     const { source } = this;
-    if (!source.mayRead && source.isCached) return WOULD_BLOCK;
-    const wanted = buffer.byteLength - offset;
+    if (!source.mayRead && this.mustWait) return WOULD_BLOCK;
+    const wanted = Math.min(buffer.byteLength - offset, MOST_AT_ONCE_BYTES);
     const received = this.calls.receive(source.descriptor, buffer, offset, wanted);
     if (received === wanted) return received;
     return this.received(received);
@@ -239,20 +246,20 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
   /** For operations: writes without waiting. Returns how many bytes went, or `WOULD_BLOCK`. */
   tryWrite(bytes: Uint8Array, start: number, end: number): number {
     const { source } = this;
-    if (!source.mayWrite && source.isCached) return WOULD_BLOCK;
-    return this.sent(this.calls.send(source.descriptor, bytes, start, end - start));
+    if (!source.mayWrite && this.mustWait) return WOULD_BLOCK;
+    return this.sent(this.calls.send(source.descriptor, bytes, start, Math.min(end - start, MOST_AT_ONCE_BYTES)));
   }
 
   /** For operations: likewise with parts, from `parts[first]`, `offset` bytes into it. */
   tryWriteAll(parts: readonly Uint8Array[], first: number, offset: number): number {
     const { source } = this;
-    if (!source.mayWrite && source.isCached) return WOULD_BLOCK;
+    if (!source.mayWrite && this.mustWait) return WOULD_BLOCK;
     return this.sent(this.calls.sendVectored(source.descriptor, parts, first, offset));
   }
 
-  /** Whether a read that is shorter than its buffer has found all that there is. */
+  /** Whether a read that is shorter than its buffer has found all that there is, out-of-band data aside. */
   protected get shortReadMeansEmpty(): boolean {
-    return true;
+    return false;
   }
 
   /** Whether the error number of a read stands for the end of the stream. */
@@ -277,7 +284,20 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
   }
 
   protected check(result: number, call: string): void {
-    if (result < 0) throw this.system.errorOf(result, call, this.place);
+    if (result < 0) throw this.errorOf(result, call);
+  }
+
+  /** The error for `result`, which is below zero. */
+  protected errorOf(result: number, call: string): SystemError {
+    return this.system.errorOf(result, call, this.place);
+  }
+
+  /**
+   * Whether what is not known to be ready is known not to be. A stream that was closed waits as well, which ends with an
+   * error: its number may be another's by now.
+   */
+  private get mustWait(): boolean {
+    return this.source.isCached || this.source.isClosed;
   }
 
   private get readAheadBytes(): number {
@@ -299,7 +319,7 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
   protected received(result: number): number {
     const { source } = this;
     if (result > 0) {
-      if (this.shortReadMeansEmpty) source.clearReadable();
+      if (this.shortReadMeansEmpty && (source.readiness & Readiness.PRIORITY) === 0) source.clearReadable();
       return result;
     }
     if (result === 0 || this.isEnd(result)) {
@@ -313,16 +333,19 @@ export abstract class DescriptorStream implements ByteStream, Transfer {
     return WOULD_BLOCK;
   }
 
-  /** Returns how many bytes went, or `WOULD_BLOCK`. */
+  /**
+   * Returns how many bytes went, or `WOULD_BLOCK`. A write that takes nothing, and does not say why, would otherwise be tried
+   * for ever.
+   */
   protected sent(result: number): number {
-    if (result >= 0) return result;
-    this.refuseUnlessWouldBlock(result, "write");
+    if (result > 0) return result;
+    if (result < 0) this.refuseUnlessWouldBlock(result, "write");
     this.source.clearWritable();
     return WOULD_BLOCK;
   }
 
   private refuseUnlessWouldBlock(result: number, verb: string): void {
-    if (this.system.meaningOf(result) !== "wouldBlock") throw this.system.errorOf(result, verb, this.place);
+    if (this.system.meaningOf(result) !== "wouldBlock") throw this.errorOf(result, verb);
   }
 }
 
@@ -340,3 +363,6 @@ class Behind implements Readable {
 }
 
 const NO_PLACE: CallSubject = {};
+
+/** As much as read(2) and write(2) transfer, whatever they are asked for; a length of 4 GiB would be one of 0 to them. */
+const MOST_AT_ONCE_BYTES = 0x7ffff000;

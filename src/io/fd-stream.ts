@@ -1,7 +1,16 @@
-/** A stream over a descriptor that somebody else has opened. */
+/**
+ * A stream over a descriptor that somebody else has opened.
+ *
+ * Facts. Whether a descriptor is non-blocking belongs to its open file description (fcntl(2)), and standard input, output
+ * and error of a terminal are one. If one of several streams on it made it blocking again at its end, the next read of
+ * another would block the thread.
+ *
+ * Decision. A stream that finds its descriptor non-blocking remembers nothing to restore, until another has restored it:
+ * then it makes it non-blocking again, and restores it itself, later.
+ */
 
 import { currentSystem } from "../core/current-system.ts";
-import { UnsupportedError } from "../core/errors.ts";
+import { BusyError, type SystemError, UnsupportedError } from "../core/errors.ts";
 import type { DescriptorKind } from "../core/file-system.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { AskRequest, type Suspension } from "../core/request.ts";
@@ -17,11 +26,12 @@ export interface FdStreamOptions {
 
 /**
  * Reads and writes a descriptor that was opened elsewhere: standard input, what a C library or a parent process has handed
- * over. It is made non-blocking, which its whole open file description then is, for whoever shares it (fcntl(2)); what it was before is
- * restored at the end.
+ * over. It is made non-blocking, which its whole open file description then is, for whoever shares it (fcntl(2)), other
+ * processes included; what it was before is restored at the end, also by `detach` and by `notifyClosing`.
  *
  * A regular file works as well, without ever waiting.
- * @throws RangeError if `descriptor` is none; SystemError `EBADF` if it is closed
+ * @throws RangeError if `descriptor` is none; BusyError if there is a stream on it already; SystemError `EBADF` if it is
+ *   closed
  */
 export function* fdStream(descriptor: number, options: FdStreamOptions = {}): Operation<FdStream> {
   assertDescriptor("fdStream", descriptor);
@@ -29,11 +39,14 @@ export function* fdStream(descriptor: number, options: FdStreamOptions = {}): Op
   const source = yield* foreignSource(descriptor);
   const kind = system.files.kindOf(descriptor);
   if (typeof kind === "number") throw closedDescriptor("fdStream", descriptor, kind);
+  if (source.user !== null)
+    throw new BusyError(`descriptor ${descriptor} has a stream already: use that one, or close it first`);
   return new FdStream(system, source, kind, options.keepOpen ?? false);
 }
 
 export class FdStream extends DescriptorStream {
-  private readonly wasNonBlocking: boolean;
+  /** Whether the descriptor is to be made blocking again. */
+  private isToRestore: boolean;
 
   /** For `fdStream`. */
   constructor(
@@ -44,9 +57,13 @@ export class FdStream extends DescriptorStream {
   ) {
     super(system, source, kind === "socket" ? system : system.files);
     const mode = system.files.isNonBlocking(source.descriptor);
-    this.check(mode, "fcntl");
-    this.wasNonBlocking = mode !== 0;
-    if (!this.wasNonBlocking) this.check(system.files.setNonBlocking(source.descriptor, true), "fcntl");
+    this.isToRestore = mode === 0;
+    const result = mode === 0 ? system.files.setNonBlocking(source.descriptor, true) : mode;
+    if (result < 0) {
+      source.user = null;
+      throw this.errorOf(result, "fcntl");
+    }
+    if (!this.isToRestore) heirs.add(this);
   }
 
   /** Words for messages, such as `descriptor 7 (pipe)`. */
@@ -63,8 +80,13 @@ export class FdStream extends DescriptorStream {
   detach(): number {
     this.refuseClosed("detach");
     this.source.close();
-    this.restoreMode();
     return this.descriptor;
+  }
+
+  /** For the source. */
+  override sourceClosed(): void {
+    super.sourceClosed();
+    this.restoreMode();
   }
 
   protected override endWriting(): void {
@@ -74,15 +96,34 @@ export class FdStream extends DescriptorStream {
   }
 
   protected override closeDescriptor(): void {
-    this.restoreMode();
     if (!this.keepOpen) super.closeDescriptor();
+  }
+
+  protected override errorOf(result: number, call: string): SystemError {
+    const error = super.errorOf(result, call);
+    return error.code === "EBADF" ? closedDescriptor(call, this.descriptor, result) : error;
   }
 
   /** Its owner may have closed it by now, and there is nothing to restore then. */
   private restoreMode(): void {
-    if (!this.wasNonBlocking) this.system.files.setNonBlocking(this.descriptor, false);
+    heirs.delete(this);
+    if (!this.isToRestore) return;
+    this.system.files.setNonBlocking(this.descriptor, false);
+    for (const heir of heirs) if (heir.system === this.system && heir.inherits()) return;
+  }
+
+  /** Whether the descriptor was made blocking behind this stream's back, which is undone, and done in the end. */
+  private inherits(): boolean {
+    if (this.system.files.isNonBlocking(this.descriptor) !== 0) return false;
+    this.system.files.setNonBlocking(this.descriptor, true);
+    this.isToRestore = true;
+    heirs.delete(this);
+    return true;
   }
 }
+
+/** The streams of this thread that have found their descriptors non-blocking, perhaps because another had made them so. */
+const heirs = new Set<FdStream>();
 
 /** The source that all waits for this number share, so that they know of each other. */
 function foreignSource(descriptor: number): Operation<Source> {

@@ -17,6 +17,7 @@ import { type Operation, RequestOperation } from "../core/operation.ts";
 import { ready as readySource } from "../core/ready.ts";
 import { AskRequest, InterestRequest, ParkRequest, type Suspension, type Undo } from "../core/request.ts";
 import { Source } from "../core/source.ts";
+import type { DescriptorKind } from "../core/file-system.ts";
 import type { System } from "../core/system.ts";
 
 /**
@@ -73,8 +74,13 @@ export function source(descriptor: number): Operation<DescriptorSource> {
 
 /**
  * Tells that a descriptor is about to be closed by somebody who is not this package: tasks that wait for it get a
- * `ClosedError`, and nothing is left of it in the event queue. Without this they would wait for ever, because a close
- * takes a descriptor out of epoll silently. Does nothing if no task waits. (trio's `notify_closing` is the same.)
+ * `ClosedError`, a `source` or an `fdStream` of it is closed, and nothing is left of it in the event queue. Does nothing if
+ * there is none of these. (trio's `notify_closing` is the same.)
+ *
+ * Without this the tasks go on waiting, because a close takes a descriptor out of epoll silently (epoll(7)); if it was
+ * duplicated before, it still becomes ready when the duplicate does. They get a `ClosedError` only when the number is waited
+ * for again, or registered anew, and so is found to be closed, or to be another file. They are never woken by the file that
+ * has the number next.
  * @throws RangeError if `descriptor` is none
  */
 export function notifyClosing(descriptor: number): Operation<void> {
@@ -85,6 +91,10 @@ export function notifyClosing(descriptor: number): Operation<void> {
 /** A descriptor that stays registered; see `source`. */
 export class DescriptorSource implements Disposable {
   private isClosed = false;
+
+  /** The latest waits through this object for each direction; whether they are over, they know themselves. */
+  private reading: InterestRequest | null = null;
+  private writing: InterestRequest | null = null;
 
   /** For `source`. */
   constructor(private readonly source: Source) {
@@ -110,25 +120,36 @@ export class DescriptorSource implements Disposable {
     assertInteger("ready: interest", interest, Interest.READABLE, EVERY_INTEREST);
     const arm = (suspension: Suspension): Undo | null => {
       if (this.isClosed) throw new ClosedError(`the source of descriptor ${this.descriptor} is closed`);
-      return armSource(this.source, interest, "ready", suspension);
+      const request = new InterestRequest(this.source, interest);
+      const undo = armRequest(request, "ready", suspension);
+      if (interest !== Interest.WRITABLE) this.reading = request;
+      if ((interest & Interest.WRITABLE) !== 0) this.writing = request;
+      return undo;
     };
     return new RequestOperation("ready", new ParkRequest(arm, this.source.describeWait(interest)));
   }
 
-  /** Gives the registration back. Tasks that wait for the descriptor get a `ClosedError`. Does nothing the second time. */
+  /**
+   * Gives the registration back. Tasks that wait through this object get a `ClosedError`; those that wait by the number go
+   * on. Does nothing the second time.
+   */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
     this.source.keepers--;
-    if (this.source.isClosed) return;
-    this.source.fail(
-      new ClosedError(`the source of descriptor ${this.descriptor} was closed while a task waited for it`),
-    );
-    this.source.driver?.disarm(this.source);
+    this.end(this.reading);
+    this.end(this.writing);
+    if (!this.source.isClosed) this.source.driver?.disarm(this.source);
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  private end(request: InterestRequest | null): void {
+    if (request === null || request.suspension === null) return;
+    this.source.removeWaiter(request);
+    request.fail(new ClosedError(`the source of descriptor ${this.descriptor} was closed while a task waited for it`));
   }
 }
 
@@ -140,15 +161,15 @@ export function assertDescriptor(caller: string, descriptor: unknown): asserts d
 function waitFor(caller: string, descriptor: number, interest: Interest): Operation<Readiness> {
   assertDescriptor(caller, descriptor);
   const arm = (suspension: Suspension): Undo | null =>
-    armSource(suspension.scheduler.foreignSource(descriptor), interest, caller, suspension);
+    armRequest(new InterestRequest(suspension.scheduler.foreignSource(descriptor), interest), caller, suspension);
   return new RequestOperation(caller, new ParkRequest(arm, `descriptor ${descriptor} to be ${caller}`));
 }
 
-function armSource(source: Source, interest: Interest, caller: string, suspension: Suspension): Undo | null {
+function armRequest(request: InterestRequest, caller: string, suspension: Suspension): Undo | null {
   try {
-    return new InterestRequest(source, interest).arm(suspension);
+    return request.arm(suspension);
   } catch (error) {
-    throw explain(error, caller, source.descriptor, suspension.scheduler.driver.system);
+    throw explain(error, caller, request.source.descriptor, suspension.scheduler.driver.system);
   }
 }
 
@@ -157,11 +178,24 @@ function explain(error: unknown, caller: string, descriptor: number, system: Sys
   if (!(error instanceof SystemError)) return error;
   const { code, errno } = error;
   if (code === "EBADF") return closedDescriptor(caller, descriptor, errno);
-  if (code !== "EPERM" || system === undefined) return error;
+  const description = descriptionOf(code, descriptor, system);
+  return description === null ? error : new SystemError({ code, errno, syscall: caller, description });
+}
+
+function descriptionOf(code: string, descriptor: number, system: System | undefined): string | null {
+  if (code === "EEXIST")
+    return `descriptor ${descriptor} belongs to a stream of this package: wait with the stream's own readable(), or just read and write it`;
+  if (code !== "EPERM" || system === undefined) return null;
   const kind = system.files.kindOf(descriptor);
-  const advice = kind === "directory" ? "watch it with watch()" : "read or write it at once (fs.readSync, Bun.file)";
-  const description = `descriptor ${descriptor} is a ${kind}, which is always ready, so there is nothing to wait for: ${advice}`;
-  return new SystemError({ code, errno, syscall: caller, description });
+  // What is of no kind that fstat(2) knows: a descriptor that has neither bytes nor events.
+  if (typeof kind === "number" || kind === "other") return `descriptor ${descriptor} cannot be waited for`;
+  return `descriptor ${descriptor} is a ${kind}, which is always ready, so there is nothing to wait for: ${adviceFor(kind)}`;
+}
+
+function adviceFor(kind: DescriptorKind): string {
+  if (kind === "directory") return "wait for changes of it with watch()";
+  const advice = "read or write it at once (fs.readSync, Bun.file, fdStream)";
+  return kind === "regular file" ? `${advice}, or wait for changes of it with watch()` : advice;
 }
 
 /** For `fd.ts` and streams on descriptors of others: the error for a number that is not open. */

@@ -81,7 +81,7 @@ export function* openNamedPipe(path: string, end: "read" | "write"): Operation<P
   const system = yield* currentSystem();
   const access = end === "read" ? Access.READ : Access.WRITE;
   const descriptor = system.files.open(path, access);
-  if (descriptor < 0) throw explainNoReader(system.errorOf(descriptor, "open", { path }), path);
+  if (descriptor < 0) throw explainNoReader(system.errorOf(descriptor, "open", { path }), path, end);
   const stream = new PipeStream(system, descriptor, `named pipe ${path}`, access);
   refuseUnlessPipe(stream, system, path);
   if (end === "read") stream.waitForWriter();
@@ -132,12 +132,15 @@ function refuseUnlessPipe(stream: PipeStream, system: System, path: string): voi
   );
 }
 
-/** open(2) says ENXIO, "no such device or address", which few people would understand. */
-function explainNoReader(error: SystemError, path: string): SystemError {
+/** open(2) says ENXIO, "no such device or address", which few people would understand. It says so of a socket as well. */
+function explainNoReader(error: SystemError, path: string, end: "read" | "write"): SystemError {
   if (error.code !== "ENXIO") return error;
   const { code, errno, syscall } = error;
-  const description = `nobody has ${path} open to read: open the reading end first`;
-  return new SystemError({ code, errno, syscall, description });
+  const description =
+    end === "write"
+      ? "nobody has it open to read: open the reading end first (or it is no named pipe, but a socket)"
+      : "it is no named pipe, but a socket or a device that is not there";
+  return new SystemError({ code, errno, syscall, path, description });
 }
 
 function assertPath(caller: string, path: unknown): asserts path is string {

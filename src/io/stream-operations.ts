@@ -18,6 +18,8 @@ export interface Transfer {
   readonly waitToWrite: SuspendRequest;
   /** Whether a read would not have to wait, as far as is known. */
   readonly mayRead: boolean;
+  /** Whether this side has closed it; a wait then ends with an error. */
+  readonly isClosed: boolean;
   /** Refuses a read that cannot begin. */
   beginRead(): void;
   /** Refuses a write that cannot begin. */
@@ -169,12 +171,17 @@ export class ReadBehindOperation extends ReadOperation {
 }
 
 export class ReadableOperation extends ReadingOperation<void> {
+  /** A stream of which nothing is known cannot tell afterwards that the wait was answered. */
+  private hasWaited = false;
+
   protected override get operationName(): string {
     return "readable";
   }
 
   protected override attempt(): Step<void> {
-    return this.stream.mayRead ? DONE : { done: false, value: this.stream.waitToRead };
+    if (this.stream.mayRead || (this.hasWaited && !this.stream.isClosed)) return DONE;
+    this.hasWaited = true;
+    return { done: false, value: this.stream.waitToRead };
   }
 }
 

@@ -86,6 +86,10 @@ export class TcpStream extends DescriptorStream {
     return this.knownPeer;
   }
 
+  protected override get shortReadMeansEmpty(): boolean {
+    return true;
+  }
+
   protected override endWriting(): void {
     this.check(this.system.shutdown(this.descriptor, Half.WRITE), "shutdown");
   }

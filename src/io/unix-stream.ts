@@ -149,10 +149,6 @@ export class UnixStream extends DescriptorStream {
     return this.sent(result);
   }
 
-  protected override get shortReadMeansEmpty(): boolean {
-    return false;
-  }
-
   protected override endWriting(): void {
     this.check(this.system.shutdown(this.descriptor, Half.WRITE), "shutdown");
   }

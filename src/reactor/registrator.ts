@@ -4,7 +4,8 @@
  *
  * Each registered source has a slot in a table, and each slot a generation that counts its owners. The two are the
  * token that the queue hands back: an event of an earlier owner, even one that was fetched together with the event that
- * closed it, does not match.
+ * closed it, does not match. A one-shot source gets a new generation with each arming as well: what was fetched for a wait
+ * that was cancelled must not end the next one.
  */
 
 import type { Driver } from "../core/driver.ts";
@@ -78,16 +79,20 @@ export class Registrator {
 
   /** Makes sure that the source is watched for the interest, besides what it is watched for already. */
   arm(source: Source, interest: Interest): void {
-    const wanted = source.delivery === Delivery.EDGE ? BOTH_WAYS : source.armed | interest;
-    if (source.slot === NO_SLOT) this.add(source, wanted);
-    else this.rearm(source, wanted);
+    const wanted = source.delivery === Delivery.EDGE ? EVERYTHING : source.armed | interest;
+    if (source.slot === NO_SLOT) return this.add(source, wanted);
+    const result = this.rearm(source, wanted);
+    if (result >= 0) return;
+    // Those who waited for the old file are told; who asks now gets an answer about what the number is now.
+    if (result !== NOT_REGISTERED) this.check(result);
+    this.arm(source, interest);
   }
 
   /** Watches a one-shot source for what is still wanted; if that is nothing, lets go of it. */
   disarm(source: Source): void {
     if (source.delivery !== Delivery.ONE_SHOT || source.slot === NO_SLOT) return;
     if (source.wanted === 0) this.letGo(source);
-    else if (source.wanted !== source.armed) this.rearmForTheRest(source);
+    else if (source.wanted !== source.armed) this.rearm(source, source.wanted);
   }
 
   /** The source that a token stands for; null if its owner is gone. */
@@ -129,42 +134,39 @@ export class Registrator {
     const stale = this.sources[this.slotOfDescriptor[descriptor] ?? NO_SLOT] ?? null;
     if (stale === null) return;
     this.freeSlot(stale);
-    stale.fail(new ClosedError(`descriptor ${descriptor} was closed by its owner while a task waited for it`));
+    stale.fail(closedByOwner(descriptor));
   }
 
-  /** A number that was closed and opened again while its source was armed is no longer in the queue. */
-  private rearm(source: Source, interest: Interest): void {
+  /**
+   * A source that can be re-armed no more is one whose number was closed while it was armed, and that may be another file's
+   * by now: whoever still waits for it is told, and does not wait for a file that it never meant.
+   */
+  private rearm(source: Source, interest: Interest): number {
     const result = this.modify(source, interest);
-    if (result === NOT_REGISTERED) {
-      this.freeSlot(source);
-      this.add(source, interest);
-      return;
-    }
-    this.check(result);
-    source.armed = interest;
-  }
-
-  /** Whoever still waits is told if the descriptor cannot be watched any more, mostly because its owner has closed it. */
-  private rearmForTheRest(source: Source): void {
-    try {
-      this.rearm(source, source.wanted);
-    } catch (error) {
+    if (result >= 0) source.armed = interest;
+    else {
       this.release(source);
-      source.fail(error);
+      source.fail(closedByOwner(source.descriptor));
     }
+    return result;
   }
 
   private modify(source: Source, interest: Interest): number {
     const { descriptor, slot, delivery } = source;
     invariant(slot !== NO_SLOT, `${descriptor} is not registered`);
+    if (delivery === Delivery.ONE_SHOT) this.nextGeneration(slot);
     return this.queue.reregister(descriptor, slot, this.generations[slot]!, interest, delivery);
   }
 
   private takeSlot(source: Source): void {
     const slot = this.freeSlots.pop() ?? this.sources.push(null) - 1;
     this.sources[slot] = source;
-    this.generations[slot] = ((this.generations[slot] ?? 0) + 1) | 0;
+    this.nextGeneration(slot);
     source.slot = slot;
+  }
+
+  private nextGeneration(slot: number): void {
+    this.generations[slot] = ((this.generations[slot] ?? 0) + 1) | 0;
   }
 
   private freeSlot(source: Source): void {
@@ -180,9 +182,15 @@ export class Registrator {
   }
 }
 
+function closedByOwner(descriptor: number): ClosedError {
+  return new ClosedError(`descriptor ${descriptor} was closed by its owner while a task waited for it`);
+}
+
 /** What a handler of ready events gets. */
 export type ReadyHandler = (source: Source, readiness: Readiness) => void;
 
 const NO_SLOT = -1;
 const NOT_REGISTERED = -2;
-const BOTH_WAYS: Interest = Interest.READABLE | Interest.WRITABLE;
+
+/** Out-of-band data as well: it makes a read of a TCP connection shorter than what there is (tcp(7)). */
+const EVERYTHING: Interest = Interest.READABLE | Interest.WRITABLE | Interest.PRIORITY;

@@ -3,7 +3,8 @@
  *
  *     test("my stream is a byte stream", () => run(() => checkByteStream(openMyPair)));
  *
- * Each scenario gets a fresh pair and closes it. None depends on timing. (trio has the same idea in `trio.testing`.)
+ * Each scenario gets a fresh pair and closes it. None depends on timing: so a stream that loses what was written makes a
+ * scenario wait for it, until the time of your test is up. (trio has the same idea in `trio.testing`.)
  */
 
 import { BusyError, ClosedError, describeValue, LimitError, UnexpectedEndError } from "../core/errors.ts";
@@ -11,6 +12,16 @@ import type { Operation } from "../core/operation.ts";
 import { cancel, ended, join, spawn } from "../core/task-operations.ts";
 import { yieldNow } from "../core/yield-now.ts";
 import type { ByteReader, ByteStream, ByteWriter } from "../io/byte-stream.ts";
+import {
+  expectBytes,
+  expectEqual,
+  expectError,
+  expectPattern,
+  expectText,
+  expectTrue,
+  patternOf,
+  useAgain,
+} from "./byte-stream-expectations.ts";
 import { Random } from "./random.ts";
 
 /** Two streams that are connected to each other. */
@@ -129,6 +140,17 @@ const ONE_WAY: Readonly<Record<string, Scenario<OneWayPair>>> = {
     yield* join(writing);
   },
 
+  *"views of larger buffers are written from and read into where they lie"({ writer, reader }) {
+    const outer = Uint8Array.of(1, 2, 3, 4, 5, 6);
+    yield* writer.write(outer.subarray(2, 4));
+    yield* writer.writeAll([outer.subarray(4, 5), outer.subarray(5)]);
+    const received = new Uint8Array(8);
+    yield* reader.readExactly(received.subarray(1, 3));
+    let bytes = 0;
+    while (bytes < 2) bytes += yield* reader.read(received.subarray(4 + bytes, 6));
+    expectBytes(received, Uint8Array.of(0, 3, 4, 0, 5, 6, 0, 0));
+  },
+
   *"readUntil refuses more than its limit, and the stream can still be used"({ writer, reader }) {
     yield* writer.write("0123456789;next;");
     const error = yield* expectError(LimitError, () => reader.readUntil(";", { limitBytes: 9 }));
@@ -148,6 +170,19 @@ const ONE_WAY: Readonly<Record<string, Scenario<OneWayPair>>> = {
     const lines = reader.lines();
     for (const value of ["first", "", "third", long]) expectEqual(yield* lines.next(), { done: false, value });
     yield* join(writing);
+  },
+
+  *"a line above its limit is refused, and can still be read"({ writer, reader }) {
+    yield* writer.write("123456\nnext\n");
+    const error = yield* expectError(LimitError, () => reader.lines({ limitBytes: 5 }).next());
+    expectEqual((error as LimitError).limitBytes, 5);
+    const lines = reader.lines({ limitBytes: 6 });
+    for (const value of ["123456", "next"]) expectEqual(yield* lines.next(), { done: false, value });
+  },
+
+  *"what is no UTF-8 becomes U+FFFD in a line"({ writer, reader }) {
+    yield* writer.write(Uint8Array.of(0x61, 0xff, 0x62, 0x0a));
+    expectEqual(yield* reader.lines().next(), { done: false, value: "a\uFFFDb" });
   },
 
   *"what was read ahead comes first to whichever call is next"({ writer, reader }) {
@@ -202,6 +237,16 @@ const ONE_WAY: Readonly<Record<string, Scenario<OneWayPair>>> = {
     expectEqual(yield* join(reading), 1);
   },
 
+  *"a second writer is refused, and so is an end while one writes"({ writer }, options) {
+    const { mostInFlightBytes = DEFAULT_IN_FLIGHT_BYTES, canShutDown = true } = options;
+    const writing = yield* spawn(() => writer.write(new Uint8Array(2 * mostInFlightBytes)));
+    yield* yieldNow();
+    yield* expectError(BusyError, () => writer.write("x"));
+    yield* expectError(BusyError, () => writer.writeAll(["x"]));
+    if (canShutDown) yield* expectError(BusyError, () => writer.shutdown());
+    yield* cancel(writing);
+  },
+
   *"a cancelled read takes nothing away"({ writer, reader }) {
     for (const wait of [
       () => reader.read(new Uint8Array(8)),
@@ -240,6 +285,23 @@ const ONE_WAY: Readonly<Record<string, Scenario<OneWayPair>>> = {
     yield* expectError(ClosedError, () => reader.readToEnd());
   },
 
+  *"closing forgets what was read ahead"({ writer, reader }) {
+    yield* writer.write("one\ntwo\n");
+    expectText([yield* reader.readUntil("\n")], "one");
+    const lines = reader.lines();
+    reader.close();
+    yield* expectError(ClosedError, () => reader.readUntil("\n"));
+    yield* expectError(ClosedError, () => lines.next());
+  },
+
+  *"closing wakes the writer"({ writer }, { mostInFlightBytes = DEFAULT_IN_FLIGHT_BYTES }) {
+    const much = new Uint8Array(2 * mostInFlightBytes);
+    const writing = yield* spawn(() => expectError(ClosedError, () => writer.write(much)));
+    yield* yieldNow();
+    writer.close();
+    yield* join(writing);
+  },
+
   *"a closed writer refuses to write"({ writer }) {
     writer.close();
     expectTrue(writer.isClosed, "the writer does not say that it is closed");
@@ -249,13 +311,25 @@ const ONE_WAY: Readonly<Record<string, Scenario<OneWayPair>>> = {
     yield* expectError(ClosedError, () => writer.shutdown());
   },
 
-  *"an operation can be used once"({ writer, reader }) {
-    const write = writer.write("x");
+  *"disposing of an end closes it"({ writer, reader }) {
+    for (const end of [writer, reader]) {
+      end[Symbol.dispose]();
+      expectTrue(end.isClosed, "what was disposed of does not say that it is closed");
+      end[Symbol.dispose]();
+    }
+  },
+
+  *"an operation that is used twice does its work once"({ writer, reader }) {
+    const write = writer.write("ab");
     yield* write;
-    yield* expectError(TypeError, () => write);
+    yield* useAgain(write);
+    yield* writer.write("cd");
     const read = reader.read(new Uint8Array(1));
     yield* read;
-    yield* expectError(TypeError, () => read);
+    yield* useAgain(read);
+    const rest = new Uint8Array(3);
+    yield* reader.readExactly(rest);
+    expectText([rest], "bcd");
   },
 };
 
@@ -271,7 +345,8 @@ const TO_THE_END: Readonly<Record<string, Scenario<OneWayPair>>> = {
     expectText([yield* reader.readToEnd()], "");
   },
 
-  *"nothing can be written after the end"({ writer }) {
+  *"nothing can be written after the end, and to end again does nothing"({ writer }) {
+    yield* writer.shutdown();
     yield* writer.shutdown();
     yield* expectError(ClosedError, () => writer.write("x"));
   },
@@ -343,6 +418,9 @@ const HALF_CLOSE: Readonly<Record<string, Scenario<StreamPair>>> = {
   },
 };
 
+/** The names of all scenarios, in the order in which they run. */
+export const SCENARIO_NAMES: readonly string[] = [ONE_WAY, TO_THE_END, BOTH_WAYS, HALF_CLOSE].flatMap(Object.keys);
+
 function* runScenario<P extends OneWayPair | StreamPair>(
   name: string,
   make: () => Operation<P>,
@@ -367,54 +445,6 @@ function oneWay(make: () => Operation<StreamPair>, from: Side, to: Side): () => 
     const pair = yield* make();
     return { writer: pair[from], reader: pair[to] };
   };
-}
-
-function* expectError(kind: abstract new (...args: never[]) => Error, act: () => Operation<unknown>): Operation<Error> {
-  let result: unknown;
-  try {
-    result = yield* act();
-  } catch (error) {
-    if (error instanceof kind) return error;
-    throw new Error(`expected a ${kind.name}, but got ${String(error)}`, { cause: error });
-  }
-  throw new Error(`expected a ${kind.name}, but it returned ${describeValue(result)}`);
-}
-
-/** Reads as many bytes as the pattern has, in pieces of the sizes given, and compares each. */
-function* expectPattern(reader: ByteReader, pattern: Uint8Array, nextSize: () => number): Operation<void> {
-  for (let at = 0; at < pattern.byteLength;) {
-    const buffer = new Uint8Array(nextSize());
-    const bytes = yield* reader.read(buffer);
-    if (bytes === 0) throw new UnexpectedEndError(reader.label, at, pattern.byteLength);
-    for (let index = 0; index < bytes; index++) {
-      if (buffer[index] === pattern[at + index]) continue;
-      throw new Error(`byte ${at + index} is ${buffer[index]}, but ${pattern[at + index]} was sent`);
-    }
-    at += bytes;
-  }
-}
-
-function expectTrue(condition: boolean, message: string): void {
-  if (!condition) throw new Error(message);
-}
-
-function expectEqual(actual: unknown, expected: unknown): void {
-  const [shown, wanted] = [JSON.stringify(actual), JSON.stringify(expected)];
-  if (shown !== wanted) throw new Error(`expected ${wanted}, but got ${shown}`);
-}
-
-function expectText(parts: readonly (Uint8Array | null)[], expected: string): void {
-  const decoder = new TextDecoder();
-  expectEqual(parts.map((part) => (part === null ? null : decoder.decode(part))).join(""), expected);
-}
-
-function expectBytes(actual: Uint8Array, expected: Uint8Array): void {
-  expectEqual([...actual], [...expected]);
-}
-
-/** A period that divides no buffer size, so that a piece out of place shows. */
-function patternOf(length: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, index) => (index * 31 + (index >> 8)) & 0xff);
 }
 
 const DEFAULT_SEED = 4_711;

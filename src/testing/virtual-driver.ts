@@ -7,7 +7,7 @@
  */
 
 import type { Driver, DriverClient } from "../core/driver.ts";
-import { ENDS_READ, ENDS_WRITE, Interest, type Readiness } from "../core/interest.ts";
+import { endsOf, type Interest, type Readiness } from "../core/interest.ts";
 import { Delivery, type Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
 import { afterHostTurn } from "./host-turn.ts";
@@ -228,10 +228,4 @@ export class VirtualDriver implements Driver {
   private readinessOf(source: Source): Readiness {
     return this.readiness.get(source.descriptor) ?? 0;
   }
-}
-
-function endsOf(interest: Interest): Readiness {
-  const reads = (interest & (Interest.READABLE | Interest.PRIORITY)) !== 0;
-  const writes = (interest & Interest.WRITABLE) !== 0;
-  return (reads ? ENDS_READ : 0) | (writes ? ENDS_WRITE : 0);
 }

@@ -1,10 +1,11 @@
 /** Streams of bytes, cancelled at each of their suspend points: nothing may be left, whenever it comes. */
 
-import { describe, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   all,
   bindUdp,
   bindUnixDatagram,
+  BufferedReader,
   ClosedError,
   connect,
   connectUdp,
@@ -14,10 +15,13 @@ import {
   listen,
   listenUnix,
   makeNamedPipe,
+  notifyClosing,
   openNamedPipe,
   openPipe,
   openUnixDatagram,
   type Operation,
+  promise,
+  sleep,
   readable,
   ready,
   Interest,
@@ -33,7 +37,10 @@ import {
   type ByteWriter,
 } from "../../src/index.ts";
 import { expectNothingLeftWhenCancelled } from "../support/cancel-everywhere.ts";
+import { rejectionOf } from "../support/failure.ts";
+import { KINDS, PtyPair } from "../support/kinds.ts";
 import { EventCounter, Pipe, SocketPair } from "../support/libc.ts";
+import { errorOf } from "../support/loopback.ts";
 import { temporaryPath } from "../support/temporary.ts";
 import { pathName } from "../support/unix.ts";
 
@@ -201,7 +208,136 @@ describe("cancelled at every suspend point, nothing is left of", () => {
       },
       { leastPoints: 4, isFair: isOfPeer },
     ));
+
+  test.each(KINDS)("waits for %s, by number and by source", (_name, open) =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using kind = open();
+        const waiting = yield* spawn(() => readable(kind.descriptor));
+        yield* yieldNow();
+        kind.makeReady();
+        yield* join(waiting);
+        using kept = yield* source(kind.descriptor);
+        yield* kept.ready(Interest.READABLE | Interest.PRIORITY);
+        yield* kept.readable();
+      },
+      { leastPoints: 3 },
+    ),
+  );
+
+  test("waits that notifyClosing ends", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using pair = new SocketPair();
+        using stream = yield* fdStream(pair.left, { keepOpen: true });
+        const reading = yield* spawn(() => errorOf(stream.read(new Uint8Array(1))));
+        const waiting = yield* spawn(() => errorOf(writable(pair.right)));
+        yield* yieldNow();
+        yield* notifyClosing(pair.left);
+        yield* notifyClosing(pair.right);
+        yield* join(reading);
+        yield* join(waiting);
+      },
+      { leastPoints: 3, isFair: isOfPeer },
+    ));
+
+  test("a terminal whose mode is to be restored", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using pty = new PtyPair();
+        using line = yield* fdStream(pty.line, { keepOpen: true });
+        using master = yield* fdStream(pty.master, { keepOpen: true });
+        const reading = yield* spawn(() => line.readUntil("\n"));
+        yield* yieldNow();
+        yield* master.write("a line\n");
+        yield* join(reading);
+      },
+      { leastPoints: 2, isFair: isOfPeer },
+    ));
+
+  test("a reader that reads ahead", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using pipe = yield* openPipe();
+        const reader = new BufferedReader(pipe.reader, { bufferBytes: 4 });
+        const reading = yield* spawn(function* read() {
+          yield* reader.readUntil("\r\n");
+          yield* reader.lines().next();
+          yield* reader.fill();
+          yield* reader.readToEnd();
+        });
+        for (const piece of ["one\r", "\ntw", "o\n", "and the rest"]) {
+          yield* pipe.writer.write(piece);
+          yield* yieldNow();
+        }
+        yield* pipe.writer.shutdown();
+        yield* join(reading);
+      },
+      { leastPoints: 6, isFair: isOfPeer },
+    ));
 });
+
+describe("cancelling at every suspend point finds out a job that leaves", () => {
+  test("a descriptor", async () => {
+    const pairs: SocketPair[] = [];
+    await expectFoundOut("socket:", function* leaky() {
+      const pair = new SocketPair();
+      pairs.push(pair);
+      yield* sleep(1);
+      pair[Symbol.dispose]();
+    });
+    for (const pair of pairs) pair[Symbol.dispose]();
+  });
+
+  test("a registration", () =>
+    expectFoundOut('"registrations": 1', function* leaky() {
+      using counter = new EventCounter(1);
+      const kept = yield* source(counter.descriptor);
+      yield* kept.readable();
+      yield* sleep(1);
+      kept.close();
+    }));
+
+  test("a listener of the process", async () => {
+    const listener = (): void => {};
+    await expectFoundOut("listeners", function* leaky() {
+      process.on("bun-reactor test", listener);
+      yield* sleep(1);
+      process.removeListener("bun-reactor test", listener);
+    });
+    process.removeAllListeners("bun-reactor test");
+  });
+
+  test("a child", async () => {
+    const children: Bun.Subprocess[] = [];
+    await expectFoundOut("children", function* leaky() {
+      const child = Bun.spawn(["cat"], { stdin: "pipe", stdout: "ignore" });
+      children.push(child);
+      yield* sleep(1);
+      child.kill();
+      yield* promise(child.exited);
+    });
+    for (const child of children) {
+      child.kill();
+      await child.exited;
+    }
+  });
+
+  test("nothing, but fails where it is not cancelled, or is shorter than it should be", async () => {
+    let runs = 0;
+    await expectFoundOut("the second run fails", function* failing() {
+      yield* yieldNow();
+      if (runs++ > 0) throw new Error("the second run fails");
+    });
+    const tooShort = expectNothingLeftWhenCancelled(() => yieldNow(), { leastPoints: 5 });
+    expect((await rejectionOf(tooShort)).message).toContain("toBeGreaterThan");
+  });
+});
+
+async function expectFoundOut(words: string, job: () => Operation<unknown>): Promise<void> {
+  const error = await rejectionOf(expectNothingLeftWhenCancelled(job, { leastPoints: 1 }));
+  expect(Bun.stripANSI(error.message)).toContain(words);
+}
 
 function* transfer(writer: ByteWriter, reader: ByteReader): Operation<void> {
   const writing = yield* spawn(() => writer.writeAll([MESSAGE, "end"]));

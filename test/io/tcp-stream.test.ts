@@ -19,6 +19,7 @@ import {
 } from "../../src/index.ts";
 import { SocketOption } from "../../src/core/system.ts";
 import { nativeSystem } from "../../src/native/system.ts";
+import { sendUrgently } from "../support/kinds.ts";
 import {
   type Connection,
   connectToSelf,
@@ -518,6 +519,20 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
       yield* yieldNow();
       server.close();
       expect(["ECONNRESET", "EPIPE"]).toContain((yield* join(writing))["code"] as string);
+    });
+  });
+
+  test("a read that out-of-band data cuts short is not taken for the last one", async () => {
+    await withConnection(way, function* ({ client, server }) {
+      const received = new Uint8Array(6);
+      const reading = yield* spawn(() => server.readExactly(received));
+      yield* yieldNow();
+      // All of it is there before the reader runs again, and no more comes that could wake it once more.
+      yield* client.write("one");
+      sendUrgently(client.descriptor, 33);
+      yield* client.write("two");
+      yield* join(reading);
+      expect(new TextDecoder().decode(received)).toBe("onetwo");
     });
   });
 

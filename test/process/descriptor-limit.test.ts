@@ -1,6 +1,6 @@
 /**
  * A server whose process has no descriptor left: it keeps what it has, says so once, and serves the others when there
- * is room again.
+ * is room again. And pipes in such a process.
  */
 
 import { expect, test } from "bun:test";
@@ -71,4 +71,61 @@ test("accept survives the descriptor limit: one warning, and all are served once
   expect(exitCode).toBe(0);
   expect(stderr.match(/EMFILE/g)).toHaveLength(1);
   expect(leftSince(before)).toEqual([]);
+});
+
+/** Opens pipes until no descriptor is left, and each way of asking for more; then makes room, and opens one again. */
+const PIPES = `${PRELUDE}
+import { readdirSync } from "node:fs";
+const { makeNamedPipe, openNamedPipe, openPipe } = reactor;
+const count = () => readdirSync("/proc/self/fd").length;
+const codeOf = function* (operation) {
+  try {
+    yield* operation;
+    return "none";
+  } catch (error) {
+    return error.code + " " + error.syscall;
+  }
+};
+const path = "./the-pipe";
+await run(function* main() {
+  yield* sleep(1);
+  yield* makeNamedPipe(path);
+  const pipes = [];
+  let code;
+  for (;;) {
+    try {
+      pipes.push(yield* openPipe());
+    } catch (error) {
+      code = error.code + " " + error.syscall;
+      break;
+    }
+  }
+  console.log(code);
+  // A pipe needs two, so that one may be left.
+  const reader = yield* codeOf(openNamedPipe(path, "read"));
+  if (reader === "none") console.log(yield* codeOf(openNamedPipe(path, "read")));
+  else console.log(reader);
+  // What is open can still be waited for, read and written.
+  const [first] = pipes;
+  yield* first.writer.write("x");
+  console.log(yield* first.reader.read(new Uint8Array(8)));
+  pipes.pop()[Symbol.dispose]();
+  const before = count();
+  for (let round = 0; round < 10; round++) {
+    const again = yield* openPipe();
+    console.log(yield* codeOf(openPipe()));
+    again[Symbol.dispose]();
+  }
+  console.log(count() - before);
+});
+`;
+
+test("a pipe that meets the descriptor limit says EMFILE and leaves nothing, and the others go on", async () => {
+  await using script = Script.start(PIPES, { command: LIMITED });
+  expect(await script.line()).toBe("EMFILE pipe");
+  expect(await script.line()).toBe("EMFILE open");
+  expect(await script.line()).toBe("1");
+  for (let round = 0; round < 10; round++) expect(await script.line()).toBe("EMFILE pipe");
+  expect(await script.line()).toBe("0");
+  expect((await script.end()).exitCode).toBe(0);
 });

@@ -4,28 +4,18 @@ import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { BusyError, ClosedError, SystemError } from "../../src/core/errors.ts";
 import { Interest, Readiness } from "../../src/core/interest.ts";
-import type { Operation } from "../../src/core/operation.ts";
 import { ready } from "../../src/core/ready.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
 import { readable, writable } from "../../src/io/fd.ts";
 import { blockOn } from "../../src/run.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
+import { errorOf, onePoll } from "../support/loopback.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { duplicateTo, EventCounter, Pipe, readUntilEmpty, SocketPair, writeUntilFull } from "../support/libc.ts";
 import { NO_DESCRIPTOR, TestReactor } from "../support/reactors.ts";
 
 const ONE_BYTE = new Uint8Array([42]);
-
-/**
- * Ends when the event queue has been asked once more: whatever was ready before it has been reported by then. It is
- * what tests wait for before they say that something was *not* reported.
- */
-function* onePoll(): Operation<void> {
-  using counter = new EventCounter(1);
-  yield* readable(counter.descriptor);
-  yield* yieldNow();
-}
 
 describe("readable and writable", () => {
   expectNothingLeftBehind();
@@ -219,19 +209,21 @@ describe("readable and writable", () => {
     });
   });
 
-  test("take up a number that was used again while a task waited for it, as soon as another waits", async () => {
+  test("take up a number that was used again while a task waited for it, and tell that task, as soon as another waits", async () => {
     using counter = new EventCounter(0);
     using other = new EventCounter(0);
     await using own = new TestReactor();
     await own.run(function* main() {
-      const reader = yield* spawn(() => readable(counter.descriptor));
+      const reader = yield* spawn(() => errorOf(readable(counter.descriptor)));
       yield* onePoll();
       duplicateTo(other.descriptor, counter.descriptor);
-      expect(yield* writable(counter.descriptor)).toBe(Readiness.WRITABLE);
       expect(reader.state).toBe("suspended");
-      other.signal();
-      expect(yield* join(reader)).toBe(Readiness.READABLE);
+      expect(yield* writable(counter.descriptor)).toBe(Readiness.WRITABLE);
+      const error = yield* join(reader);
+      expect(error).toBeInstanceOf(ClosedError);
+      expect(error.message).toBe(`descriptor ${counter.descriptor} was closed by its owner while a task waited for it`);
     });
+    expect(own.reactor.registrator().size).toBe(0);
   });
 
   test("let go of a number that was used again and registered by its new owner, who keeps it", async () => {
@@ -266,16 +258,17 @@ describe("readable and writable", () => {
       await using own = new TestReactor();
       const running = own.run(function* main() {
         const reader = yield* spawn(() => readable(pair.left));
-        yield* spawn(() => writable(pair.left));
+        const writer = yield* spawn(() => errorOf(writable(pair.left)));
         yield* onePoll();
         if (act === "deliver") writeSync(pair.right, ONE_BYTE);
         own.reactor.fetch(0);
         pair.close(pair.left);
-        outcome.resolve(errorOf(() => (act === "cancel" ? reader.cancel() : own.reactor.poll(0))));
+        outcome.resolve(thrownOrNull(() => (act === "cancel" ? reader.cancel() : own.reactor.poll(0))));
+        expect(yield* join(writer)).toBeInstanceOf(ClosedError);
       });
-      // Whatever becomes of the writer, whose descriptor is gone: its error, or its end when the reactor is closed.
-      running.catch((error: unknown) => expect(error).toBeInstanceOf(Error));
       expect(await outcome.promise).toBeNull();
+      await running;
+      expect(own.reactor.registrator().size).toBe(0);
     });
   });
 
@@ -319,7 +312,7 @@ describe("readable and writable", () => {
 });
 
 /** What a function throws, or null. */
-function errorOf(act: () => unknown): unknown {
+function thrownOrNull(act: () => unknown): unknown {
   try {
     act();
   } catch (error) {

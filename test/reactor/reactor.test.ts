@@ -8,6 +8,7 @@ import { ready } from "../../src/core/ready.ts";
 import { sleep } from "../../src/core/sleep.ts";
 import { Delivery } from "../../src/core/source.ts";
 import { cancel, join, spawn } from "../../src/core/task-operations.ts";
+import { yieldNow } from "../../src/core/yield-now.ts";
 import { blockOn } from "../../src/run.ts";
 import { readable } from "../../src/io/fd.ts";
 import { RING_ENTRIES } from "../../src/native/queue.ts";
@@ -16,7 +17,9 @@ import { Reactor } from "../../src/reactor/reactor.ts";
 import { hostTurn } from "../../src/testing/host-turn.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
-import { EventCounter } from "../support/libc.ts";
+import { sendUrgently } from "../support/kinds.ts";
+import { EventCounter, readUntilEmpty } from "../support/libc.ts";
+import { connectToSelf } from "../support/loopback.ts";
 import { internalsOf, TestReactor, untilParked } from "../support/reactors.ts";
 
 /** A wait that nothing in these tests outlasts. */
@@ -187,6 +190,32 @@ describe("a parked reactor", () => {
     counter.signal();
     other.signal();
     expect(await running).toBe(Readiness.READABLE);
+  });
+
+  test("tells a source that was registered by hand for reading of out-of-band data as well, once it is waited for", async () => {
+    await using own = new TestReactor();
+    await own.run(function* main() {
+      const { client, server } = yield* connectToSelf();
+      using _client = client;
+      using _server = server;
+      const source = own.reactor.registrator().register(server.descriptor, Interest.READABLE);
+      yield* client.write("x");
+      yield* ready(source, Interest.READABLE);
+      const waiting = yield* spawn(() => ready(source, Interest.PRIORITY));
+      yield* yieldNow();
+      // Bytes that are known do not end the wait.
+      expect(waiting.state).toBe("suspended");
+      sendUrgently(client.descriptor, 33);
+      expect((yield* join(waiting)) & Readiness.PRIORITY).toBe(Readiness.PRIORITY);
+      // Nor does out-of-band data end a wait for bytes, of which there are none once they are read.
+      readUntilEmpty(server.descriptor);
+      source.clearReadable();
+      const reading = yield* spawn(() => ready(source, Interest.READABLE));
+      yield* yieldNow();
+      expect(reading.state).toBe("suspended");
+      yield* client.write("y");
+      expect((yield* join(reading)) & Readiness.READABLE).toBe(Readiness.READABLE);
+    });
   });
 
   test("survives the event of a one-shot source that was registered by hand and that no task waits for", async () => {

@@ -20,8 +20,8 @@ export interface CancelEverywhereOptions {
 }
 
 /**
- * Runs the job once for each of its suspend points, those of the tasks that it spawns included, and cancels it there: from
- * another task right after it has suspended, and once more from the host. Fails if anything is left of it, and if an
+ * Runs the job once for each of its suspend points, those of the tasks that it spawns included, and cancels it there: at
+ * once, from another task right after it has suspended, and from the host. Fails if anything is left of it, and if an
  * uncancelled job fails.
  */
 export async function expectNothingLeftWhenCancelled(
@@ -33,14 +33,14 @@ export async function expectNothingLeftWhenCancelled(
   // look-up keeps.
   await reactor.run(job);
   await reactor.open();
-  for (const moment of [Moment.FROM_A_TASK, Moment.FROM_THE_HOST]) {
+  for (const moment of [Moment.AT_ONCE, Moment.FROM_A_TASK, Moment.FROM_THE_HOST]) {
     let point = 1;
     while (await cancelAt(reactor, job, point, moment, options)) point++;
     expect(point).toBeGreaterThan(options.leastPoints);
   }
 }
 
-const Moment = { FROM_A_TASK: "from another task", FROM_THE_HOST: "from the host" } as const;
+const Moment = { AT_ONCE: "at once", FROM_A_TASK: "from another task", FROM_THE_HOST: "from the host" } as const;
 type Moment = (typeof Moment)[keyof typeof Moment];
 
 /** Returns whether the job came that far. */
@@ -59,7 +59,8 @@ async function cancelAt(
   const remove = executor.addInstrument({
     suspended(task) {
       if (task === cancelling || canceller === undefined || ++points !== point) return;
-      if (moment === Moment.FROM_A_TASK) canceller.succeed();
+      if (moment === Moment.AT_ONCE) controller.abort(CANCELLED);
+      else if (moment === Moment.FROM_A_TASK) canceller.succeed();
       else setImmediate(() => controller.abort(CANCELLED));
     },
   });

@@ -22,7 +22,7 @@ const POLL_IN = 1;
 const LONGEST_POLL_MS = 10_000;
 
 /** Descriptors that are closed at the end of a block, unless the test has closed them before. */
-abstract class Descriptors implements Disposable {
+export abstract class Descriptors implements Disposable {
   private readonly open = new Set<number>();
 
   /** Closes one of them; a second time does nothing, because somebody else may have the number by then. */

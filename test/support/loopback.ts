@@ -6,14 +6,18 @@ import {
   connect,
   listen,
   type Operation,
-  park,
+  promise,
+  readable,
+  type Reactor,
   run,
   type TaskBody,
   type TcpStream,
   timeout,
+  yieldNow,
 } from "../../src/index.ts";
 import { holdings } from "./descriptors.ts";
-import { whenParked } from "./parked.ts";
+import { EventCounter } from "./libc.ts";
+import { untilThreadIsUp } from "./reactors.ts";
 
 /** The two ends of a connection. */
 export interface Connection {
@@ -31,12 +35,20 @@ export const WAYS: readonly (readonly [string, Way])[] = [
 ];
 
 /**
- * The reactor of this thread opens at the first wait for which it has to sleep, and stays: to be called before what is open is
- * looked at. A short deadline would not do: on a machine that is busy it has passed before the reactor sleeps.
+ * The reactor of this thread opens at the first wait for which it has to sleep, and stays, with a thread that takes a while to
+ * start: to be called before what is open is looked at. A short deadline would not do: on a machine that is busy it has passed
+ * before the reactor sleeps.
  */
 export function openReactor(): Promise<void> {
-  return run(() => timeout(A_LONG_TIME_MS, () => park<void>(({ succeed }) => whenParked(() => succeed()))));
+  return run(() => timeout(A_LONG_TIME_MS, () => promise(untilThreadIsUp(reactorOfThread()))));
 }
+
+function reactorOfThread(): Reactor {
+  return (globalThis as unknown as { [RUNTIME]: { readonly reactor: Reactor } })[RUNTIME].reactor;
+}
+
+/** Where `src/run.ts` keeps the reactor of the thread. */
+const RUNTIME = Symbol.for("bun-reactor.runtime");
 
 /** Met only by a reactor that does not sleep. */
 const A_LONG_TIME_MS = 60_000;
@@ -57,6 +69,16 @@ export function withConnection<T>(way: Way, body: (connection: Connection) => Op
     using _server = connection.server;
     return yield* body(connection);
   });
+}
+
+/**
+ * The event queue has been asked once more: what was ready before has been reported. What it waits for itself is opened for
+ * it, unless there is something already that is always readable.
+ */
+export function* onePoll(ticker?: EventCounter): Operation<void> {
+  using own = ticker === undefined ? new EventCounter(1) : null;
+  yield* readable((ticker ?? own!).descriptor);
+  yield* yieldNow();
 }
 
 /** Reads to the end. */

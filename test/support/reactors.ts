@@ -2,10 +2,11 @@
 
 import { Executor } from "../../src/core/executor.ts";
 import type { TaskBody } from "../../src/core/operation.ts";
-import { promise as promiseOf } from "../../src/core/park.ts";
+import { promise } from "../../src/core/park.ts";
 import { timeout } from "../../src/core/time-limit.ts";
 import type { NativeQueue } from "../../src/native/queue.ts";
 import type { Linger } from "../../src/reactor/linger.ts";
+import type { ReactorThread } from "../../src/reactor/reactor-thread.ts";
 import { Holder, type ReadyChannel } from "../../src/reactor/ready-channel.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { hostTurn } from "../../src/testing/host-turn.ts";
@@ -27,12 +28,8 @@ export class TestReactor implements AsyncDisposable {
   }
 
   /** Lets it sleep once, for which it opens its thread and its descriptors; they stay from then on. */
-  async open(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const waiting = this.run(() => timeout(A_LONG_TIME_MS, () => promiseOf(promise)));
-    await this.untilParked();
-    resolve();
-    await waiting;
+  open(): Promise<void> {
+    return this.run(() => timeout(A_LONG_TIME_MS, () => promise(untilThreadIsUp(this.reactor))));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -50,6 +47,11 @@ export async function untilParked(reactor: Reactor): Promise<void> {
   await new Promise<void>(whenParked);
 }
 
+/** Settles when the thread of a reactor, which starts when the reactor first sleeps, has what it opens. */
+export async function untilThreadIsUp(reactor: Reactor): Promise<void> {
+  while (internalsOf(reactor).thread?.isUp !== true) await hostTurn();
+}
+
 /** Met only by a reactor that does not sleep. */
 const A_LONG_TIME_MS = 60_000;
 
@@ -57,6 +59,7 @@ interface ReactorInternals {
   readonly channel: ReadyChannel;
   readonly queue: NativeQueue;
   readonly linger: Linger;
+  readonly thread: ReactorThread | null;
 }
 
 /** What a reactor keeps to itself. */

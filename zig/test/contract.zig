@@ -1,4 +1,4 @@
-//! The contract suite: what `src/queue.zig`, `src/ring.zig` and `src/socket.zig` promise, checked against the host's
+//! The contract suite: what the contracts in `src/*.zig` promise, checked against the host's
 //! own kernel.
 //!
 //! `zig build test` runs it; `--test-timeout 60s` ends a test that hangs, and `BUN_REACTOR_FUZZ_SEED=N` in the
@@ -18,5 +18,6 @@ test {
     _ = @import("socket.zig"); // the socket calls
     _ = @import("datagram.zig"); // the datagram calls
     _ = @import("unix.zig"); // unix sockets: names, descriptors and credentials
+    _ = @import("file.zig"); // the calls on descriptors of any kind
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }
