@@ -60,6 +60,17 @@ export { fromNodeWritable, type NodeWritableOptions, type NodeWriter } from "./h
 export type { Emit, Producer, ProducerOptions } from "./host/producer.ts";
 export { signal, type SignalNames, signals, type SignalSubscription } from "./host/signal.ts";
 export type { ByteSource, ChunkSink } from "./host/source-and-sink.ts";
+export {
+  type PemData,
+  tlsAccept,
+  type TlsAcceptOptions,
+  type TlsCertificate,
+  tlsConnect,
+  type TlsConnectOptions,
+  type TlsOptions,
+} from "./host/tls.ts";
+export { TlsError } from "./host/tls-error.ts";
+export { TlsStream } from "./host/tls-stream.ts";
 export { fromReadableStream, type StreamReader } from "./host/web-readable.ts";
 export { fromWritableStream, type StreamWriter } from "./host/web-writable.ts";
 

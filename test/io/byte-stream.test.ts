@@ -9,6 +9,7 @@ import { rejectionOf } from "../support/failure.ts";
 import { SocketPair } from "../support/libc.ts";
 import { connectToSelf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryPath } from "../support/temporary.ts";
+import { tlsOver, tlsToSelf } from "../support/tls.ts";
 
 beforeAll(openReactor);
 
@@ -27,6 +28,15 @@ describe.each(WAYS)("in %s", (_name, way) => {
     way(() => checkOneWayStream(foreignPipe, { canShutDown: false })));
 });
 
+describe("in run", () => {
+  expectNothingLeftBehind();
+
+  test("TLS over TCP passes, except that an end ends both halves", () =>
+    run(() => checkByteStream(tlsPair, { canAnswerAfterEnd: false })));
+
+  test("TLS within TLS passes likewise", () => run(() => checkByteStream(tlsWithinTls, { canAnswerAfterEnd: false })));
+});
+
 test("a stream that breaks a rule fails, with the scenario's name", async () => {
   const error = await rejectionOf(
     run(() =>
@@ -42,6 +52,17 @@ test("a stream that breaks a rule fails, with the scenario's name", async () => 
 
 function* tcpPair(): Operation<StreamPair> {
   const { client, server } = yield* connectToSelf();
+  return { left: client, right: server };
+}
+
+function* tlsPair(): Operation<StreamPair> {
+  const { client, server } = yield* tlsToSelf();
+  return { left: client, right: server };
+}
+
+function* tlsWithinTls(): Operation<StreamPair> {
+  const outer = yield* tlsToSelf();
+  const { client, server } = yield* tlsOver(outer.client, outer.server);
   return { left: client, right: server };
 }
 
