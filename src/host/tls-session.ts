@@ -6,9 +6,9 @@
  *
  * - Encrypted bytes that the duplex emits as `data` are worked off within that call: plain ones have been emitted, and
  *   answers have been written to the duplex, when it returns. The bytes are not kept: their buffer can be used again.
- * - What is written to the TLS socket has been encrypted and written to the duplex when `write` returns, if the write
- *   before has called back, which it does in the next tick. Else it waits in the TLS socket for that.
- * - That the duplex is "full" (`write` returned false) would delay the callback, so this one never is.
+ * - What is passed to the TLS socket's `_write` has been encrypted and written to the duplex when it returns. `write` queues
+ *   it until the write before has called back, which takes a tick, and a tick takes a task four times as long as all the
+ *   rest. That the duplex is "full" (its `write` returned false) would delay the callback, so this one never is.
  * - That the other side has ended is pushed within that call as well, as Node's streams have it, but `end` is emitted some
  *   ticks later; so are `error`, `finish` and the first message of a client; all of them before the next `setImmediate`. A handshake that fails has put its alert into the duplex by then, except that a client that refuses a
  *   certificate sends none.
@@ -128,11 +128,9 @@ export class TlsSession {
    * Encrypts bytes, to be sent. Returns whether it did: not if the session has ended or failed, which shows after a turn
    * of the host.
    */
-  *encrypt(bytes: Uint8Array): Operation<boolean> {
-    // The write before has not called back yet: this one would wait in the TLS socket.
-    while (this.socket.writableLength > 0 && this.isUsable) yield* this.calledBack();
+  encrypt(bytes: Uint8Array): boolean {
     if (this.hasEndedNow || !this.isUsable) return false;
-    this.socket.write(bytes, this.callBack);
+    this.socket._write(bytes, "latin1", this.callBack);
     return this.hasOutgoing;
   }
 
@@ -140,7 +138,7 @@ export class TlsSession {
   *end(): Operation<void> {
     if (!this.isUsable) return;
     this.socket.end(this.callBack);
-    // The write before may call back first.
+    // A write before may call back first.
     while (!this.socket.writableFinished && this.isUsable) yield* this.calledBack();
   }
 
@@ -190,11 +188,11 @@ export class TlsSession {
     this.failureNow ??= error;
   };
 
-  /** The callback of a write or of the end; also if it failed. */
+  /** The callback of writes and of the end; also if they failed. */
   private readonly callBack = (): void => this.wait?.wake();
 
   private calledBack(): Operation<void> {
-    return new RequestOperation("write", new CallbackWait((wait) => void (this.wait = wait)));
+    return new RequestOperation("shutdown", new CallbackWait((wait) => void (this.wait = wait)));
   }
 }
 
@@ -236,7 +234,7 @@ class CallbackWait extends HostWait {
   }
 
   describe(): string {
-    return "TLS to encrypt";
+    return "TLS to end";
   }
 
   wake(): void {

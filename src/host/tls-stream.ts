@@ -205,9 +205,7 @@ export class TlsStream implements ByteStream {
   }
 
   private *sendPiece(piece: Uint8Array): Operation<void> {
-    const isEncrypted = yield* this.wire.session.encrypt(piece);
-    this.refuseClosed("write");
-    if (!isEncrypted) {
+    if (!this.wire.session.encrypt(piece)) {
       yield* hostTurn();
       this.refuseClosed("write");
       this.refuseFailed();

@@ -69,7 +69,11 @@ export interface TlsAcceptOptions extends TlsOptions {
  * to the session: it is closed with it, and if this call fails or is cancelled.
  *
  *     using connection = yield* connect({ host: "example.com", port: 443 });
+ *     connection.noDelay();
  *     using secure = yield* timeout(10_000, tlsConnect(connection, { serverName: "example.com" }));
+ *
+ * Over TCP call `noDelay`, as here: the last message of the handshake and your first one are two small writes, of which the
+ * second would be held back until the first is confirmed, for some 40 ms.
  *
  * @throws TlsError if the server is not the one that was asked for, cannot be trusted, or does not speak TLS;
  *   UnexpectedEndError if it ends the stream meanwhile; what the stream throws; TypeError for a name that is none;

@@ -1,6 +1,6 @@
 /** Streams of bytes, cancelled at each of their suspend points: nothing may be left, whenever it comes. */
 
-import { describe, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   all,
   bindUdp,
@@ -20,12 +20,15 @@ import {
   source,
   spawn,
   SystemError,
+  tlsAccept,
+  tlsConnect,
   UnexpectedEndError,
   writable,
   yieldNow,
   type ByteReader,
   type ByteWriter,
 } from "../../src/index.ts";
+import { AUTHORITY, SERVER } from "../support/certificates.ts";
 import { expectNothingLeftWhenCancelled } from "../support/cancel-everywhere.ts";
 import { EventCounter, Pipe, SocketPair } from "../support/libc.ts";
 import { temporaryPath } from "../support/temporary.ts";
@@ -49,6 +52,29 @@ describe("cancelled at every suspend point, nothing is left of", () => {
         yield* join(serving);
       },
       { leastPoints: 8, isFair: isOfPeer },
+    ));
+
+  test("a TLS server and its client", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using listener = yield* listen({ port: 0, host: "127.0.0.1" });
+        const serving = yield* spawn(function* serve() {
+          const below = yield* listener.accept();
+          using stream = yield* tlsAccept(below, { ...SERVER, selectCertificate });
+          yield* stream.readUntil("\n");
+          yield* transfer(stream, stream);
+          expect(yield* stream.read(new Uint8Array(1))).toBe(0);
+          yield* stream.shutdown();
+        });
+        const below = yield* connect({ port: listener.address.port, host: "127.0.0.1" });
+        using client = yield* tlsConnect(below, { serverName: "localhost", ca: AUTHORITY.cert });
+        yield* client.write("question\n");
+        yield* transfer(client, client);
+        yield* client.shutdown();
+        expect(yield* client.read(new Uint8Array(1))).toBe(0);
+        yield* join(serving);
+      },
+      { leastPoints: 14, isFair: isOfPeer },
     ));
 
   test("a pipe", () =>
@@ -133,6 +159,11 @@ describe("cancelled at every suspend point, nothing is left of", () => {
       { leastPoints: 4, isFair: isOfPeer },
     ));
 });
+
+function* selectCertificate(): Operation<null> {
+  yield* yieldNow();
+  return null;
+}
 
 function* transfer(writer: ByteWriter, reader: ByteReader): Operation<void> {
   const writing = yield* spawn(() => writer.writeAll([MESSAGE, "end"]));

@@ -26,6 +26,7 @@ export interface TlsPairOptions {
 /** A session over TCP. Whoever takes it closes both ends. */
 export function* tlsToSelf(options: TlsPairOptions = {}): Operation<TlsPair> {
   const { client, server } = yield* connectToSelf();
+  for (const side of [client, server]) side.noDelay();
   return yield* tlsOver(client, server, options);
 }
 
