@@ -100,6 +100,7 @@ export { BufferedReader, type BufferedReaderOptions, type Readable } from "./io/
 export type { ByteReader, ByteStream, ByteWriter, Delimiter, LineReader, ReadLimit } from "./io/byte-stream.ts";
 export { fdStream, FdStream, type FdStreamOptions } from "./io/fd-stream.ts";
 export { DescriptorSource, notifyClosing, readable, ready, source, writable } from "./io/fd.ts";
+export { lookup, type LookupOptions, type ResolvedAddress } from "./io/lookup.ts";
 export {
   makeNamedPipe,
   type NamedPipeOptions,
