@@ -15,6 +15,14 @@ export class TlsError extends Error {
     super(`${subject}: ${explain(code, wordsOf(cause.message))}`, { cause });
     this.code = code;
   }
+
+  /** The error for a handshake that the other side has ended with an alert in plain text. */
+  static ofAlert(subject: string, alert: number, cause: Error): TlsError {
+    const words = ALERTS[alert] ?? `alert ${alert}`;
+    const error = new TlsError(subject, cause);
+    error.message = `${subject}: the other side refused: ${words}`;
+    return error;
+  }
 }
 
 /** OpenSSL's messages end in the reason: `error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER`. */
@@ -50,3 +58,26 @@ const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
 
 const UNUSABLE_FILE = /^ERR_OSSL_/;
 const ALERT = /^ERR_SSL_.*_ALERT_/;
+
+/** Those that a peer sends who does not like a certificate or a proposal (RFC 8446, section 6.2). */
+const ALERTS: Readonly<Record<number, string>> = {
+  10: "unexpected message",
+  40: "handshake failure",
+  42: "bad certificate",
+  43: "unsupported certificate",
+  44: "certificate revoked",
+  45: "certificate expired",
+  46: "certificate unknown",
+  47: "illegal parameter",
+  48: "unknown ca",
+  49: "access denied",
+  50: "decode error",
+  51: "decrypt error",
+  70: "protocol version",
+  71: "insufficient security",
+  80: "internal error",
+  90: "user canceled",
+  112: "unrecognized name",
+  116: "certificate required",
+  120: "no application protocol",
+};

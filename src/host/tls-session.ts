@@ -14,6 +14,8 @@
  *   certificate sends none.
  * - The end of the encrypted bytes and the close_notify of TLS look the same in the TLS socket's events. Only the latter
  *   reaches it here, so its `end` means close_notify, and a connection that was cut off is told apart.
+ * - OpenSSL's clients refuse a certificate of TLS 1.3 with an alert in plain text, which BoringSSL takes for a damaged
+ *   record ("bad packet length"). So the alert is looked for here.
  * - A close_notify that comes is answered at once with one of our own, and what is written afterwards is thrown away
  *   without an error. So once the other side has ended its half nothing can be sent to it, unlike over TCP. (RFC 8446,
  *   section 6.1, allows both.) The opposite works: after our own close_notify what comes can be read.
@@ -41,6 +43,7 @@ export class TlsSession {
   private isSecureNow = false;
   private hasEndedNow = false;
   private failureNow: Error | null = null;
+  private plainAlertNow: number | null = null;
   /** The task's wait for the TLS socket to have called back. */
   private wait: CallbackWait | null = null;
 
@@ -89,6 +92,11 @@ export class TlsSession {
     return this.failureNow;
   }
 
+  /** The alert that has come in plain text, by its number: what the other side has against the handshake. */
+  get plainAlert(): number | null {
+    return this.plainAlertNow;
+  }
+
   /** How many decrypted bytes wait to be taken. */
   get plainBytes(): number {
     return this.plainBytesNow;
@@ -111,6 +119,7 @@ export class TlsSession {
 
   /** Encrypted bytes have come. Their buffer may be used again when this returns. */
   receive(encrypted: Uint8Array): void {
+    if (!this.isSecureNow) this.plainAlertNow = plainAlertIn(encrypted);
     this.transport.emit("data", Buffer.from(encrypted.buffer, encrypted.byteOffset, encrypted.byteLength));
   }
 
@@ -205,6 +214,13 @@ export interface SessionFacts {
   readonly verificationError: string | null;
 }
 
+/** Whether the last record is a fatal alert in plain text: its type, the version, its length, "fatal", and the number. */
+function plainAlertIn(bytes: Uint8Array): number | null {
+  const [type, major, , high, low, level, alert] = bytes.subarray(-PLAIN_ALERT_BYTES);
+  const isAlert = type === ALERT_RECORD && major === 3 && high === 0 && low === 2 && level === FATAL;
+  return isAlert ? (alert ?? null) : null;
+}
+
 /** Gives the host's event loop one turn: what it had to do by then has been done. */
 export function hostTurn(): Operation<void> {
   return new RequestOperation("hostTurn", new TurnWait());
@@ -266,6 +282,10 @@ class TurnWait extends HostWait {
     this.immediate = null;
   }
 }
+
+const PLAIN_ALERT_BYTES = 7;
+const ALERT_RECORD = 21;
+const FATAL = 2;
 
 /** More than the session ever has on its way. */
 const NEVER_FULL_BYTES = 1_073_741_824;

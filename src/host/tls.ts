@@ -154,7 +154,9 @@ function* shakeHands(wire: TlsWire, label: string): Operation<void> {
     yield* hostTurn();
     if (session.failure !== null) {
       yield* sendAlert(wire);
-      throw new TlsError(label, session.failure);
+      throw session.plainAlert === null
+        ? new TlsError(label, session.failure)
+        : TlsError.ofAlert(label, session.plainAlert, session.failure);
     }
     yield* wire.flush();
     if (session.isSecure) return;

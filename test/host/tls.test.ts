@@ -347,6 +347,23 @@ describe("what is no TLS, or not all of it:", () => {
     }),
   );
 
+  test("a client that refuses with an alert in plain text, as OpenSSL's do", () =>
+    run(function* main() {
+      const { client, server } = yield* connectToSelf();
+      using _client = client;
+      const hello = yield* helloOf("localhost");
+      const [, error] = yield* all([
+        function* refuse() {
+          yield* client.write(hello);
+          yield* client.read(new Uint8Array(4_096));
+          yield* client.write(Uint8Array.of(21, 3, 3, 0, 2, 2, 48));
+        },
+        () => errorOf(serverOver(server)),
+      ]);
+      expect(error).toBeInstanceOf(TlsError);
+      expect(error.message).toContain("the other side refused: unknown ca");
+    }));
+
   test("a peer that ends during the handshake, in both roles", () =>
     run(function* main() {
       for (const begin of [
