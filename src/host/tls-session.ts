@@ -7,18 +7,19 @@
  * - Encrypted bytes that the duplex emits as `data` are worked off within that call: plain ones have been emitted, and
  *   answers have been written to the duplex, when it returns. The bytes are not kept: their buffer can be used again.
  * - What is passed to the TLS socket's `_write` has been encrypted and written to the duplex when it returns. `write` queues
- *   it until the write before has called back, which takes a tick, and a tick takes a task four times as long as all the
- *   rest. That the duplex is "full" (its `write` returned false) would delay the callback, so this one never is.
+ *   it until the write before has called back, which is a turn of the host later: that made a short question and its answer
+ *   take twice as long. That the duplex is "full" (its `write` returned false) would delay the callback, so this one never is.
  * - That the other side has ended is pushed within that call as well, as Node's streams have it, but `end` is emitted some
- *   ticks later; so are `error`, `finish` and the first message of a client; all of them before the next `setImmediate`. A handshake that fails has put its alert into the duplex by then, except that a client that refuses a
- *   certificate sends none.
+ *   ticks later. So are `error`, `finish` and the first message of a client, all of them before the next `setImmediate`.
+ * - A handshake that fails has put its alert into the duplex by then, except that a client that refuses a certificate sends
+ *   none.
  * - The end of the encrypted bytes and the close_notify of TLS look the same in the TLS socket's events. Only the latter
  *   reaches it here, so its `end` means close_notify, and a connection that was cut off is told apart.
  * - OpenSSL's clients refuse a certificate of TLS 1.3 with an alert in plain text, which BoringSSL takes for a damaged
  *   record ("bad packet length"). So the alert is looked for here.
  * - A close_notify that comes is answered at once with one of our own, and what is written afterwards is thrown away
- *   without an error. So once the other side has ended its half nothing can be sent to it, unlike over TCP. (RFC 8446,
- *   section 6.1, allows both.) The opposite works: after our own close_notify what comes can be read.
+ *   without an error, as RFC 5246, section 7.2.1, has it for TLS 1.2 (RFC 8446, section 6.1, would let the other half go on).
+ *   So once the other side has ended nothing can be sent to it, unlike over TCP. The opposite works: after our own close_notify what comes can be read.
  * - A key update that is asked for (RFC 8446, section 4.6.3) is answered together with the next write. So a reader never
  *   has to write.
  * - `SNICallback` is never called over a duplex (`ALPNCallback` and `ALPNProtocols` work): the name that a client asks for
@@ -32,7 +33,7 @@
  */
 
 import { Duplex } from "node:stream";
-import { connect, type ConnectionOptions, type PeerCertificate, TLSSocket, type TLSSocketOptions } from "node:tls";
+import type { ConnectionOptions, PeerCertificate, TLSSocket, TLSSocketOptions } from "node:tls";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { HostWait } from "./host-wait.ts";
 
@@ -57,9 +58,10 @@ export class TlsSession {
     socket.on("end", this.ended);
     socket.on("data", this.decrypted);
     // The event comes some ticks after the end has been pushed, when a reader may wait for its stream already.
+    const push = socket.push.bind(socket);
     socket.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
       if (chunk === null) this.ended();
-      return TLSSocket.prototype.push.call(socket, chunk, encoding);
+      return push(chunk, encoding);
     };
     socket.once(readyEvent, this.becameSecure);
   }
@@ -67,13 +69,14 @@ export class TlsSession {
   /** @throws what Node.js's own code makes of certificates and keys that are none */
   static client(options: ConnectionOptions): TlsSession {
     const transport = new Transport();
-    return new TlsSession(transport, connect({ ...options, socket: transport }), "secureConnect");
+    return new TlsSession(transport, nodeTls().connect({ ...options, socket: transport }), "secureConnect");
   }
 
   /** @throws what Node.js's own code makes of certificates and keys that are none */
   static server(options: TLSSocketOptions): TlsSession {
     const transport = new Transport();
-    return new TlsSession(transport, new TLSSocket(transport, { ...options, isServer: true }), "secure");
+    const { TLSSocket: Socket } = nodeTls();
+    return new TlsSession(transport, new Socket(transport, { ...options, isServer: true }), "secure");
   }
 
   /** Whether the handshake is done, and the peer's certificate is one to trust if that was asked for. */
@@ -203,6 +206,11 @@ export class TlsSession {
   private calledBack(): Operation<void> {
     return new RequestOperation("shutdown", new CallbackWait((wait) => void (this.wait = wait)));
   }
+}
+
+/** `node:tls` is loaded with the first session: it takes some milliseconds, and many programs have none. */
+export function nodeTls(): typeof import("node:tls") {
+  return process.getBuiltinModule("node:tls");
 }
 
 /** What two sides have agreed upon, and who the other one is. */

@@ -3,15 +3,14 @@
  * src/host/tls-session.ts says what that does and does not do, and what follows from it.
  */
 
-import { type ConnectionOptions, createSecureContext, type SecureContext, type TLSSocketOptions } from "node:tls";
-import { isIP } from "node:net";
+import type { ConnectionOptions, SecureContext, TLSSocketOptions } from "node:tls";
 import { hostRuns } from "../core/current-system.ts";
 import { describeValue, SystemError, UnexpectedEndError, UnsupportedError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { ByteStream } from "../io/byte-stream.ts";
 import { INCOMPLETE, serverNameIn } from "./client-hello.ts";
 import { TlsError } from "./tls-error.ts";
-import { hostTurn, TlsSession } from "./tls-session.ts";
+import { hostTurn, nodeTls, TlsSession } from "./tls-session.ts";
 import { TlsStream } from "./tls-stream.ts";
 import { TlsWire } from "./tls-wire.ts";
 
@@ -191,7 +190,10 @@ function* readClientHello(stream: ByteStream): Operation<{ bytes: Uint8Array; se
 function clientOptions(options: TlsConnectOptions): ConnectionOptions {
   const { serverName } = options;
   // An address is verified but not sent (RFC 6066, section 3).
-  const name = isIP(serverName) === 0 ? { servername: serverName, host: serverName } : { host: serverName };
+  const name =
+    process.getBuiltinModule("node:net").isIP(serverName) === 0
+      ? { servername: serverName, host: serverName }
+      : { host: serverName };
   return { ...commonOptions(options), ...name };
 }
 
@@ -209,7 +211,7 @@ function commonOptions(options: TlsOptions): Pick<ConnectionOptions, "secureCont
   const { minVersion, maxVersion, ciphers } = options;
   const context =
     secureContext ??
-    createSecureContext(withoutUndefined({ ca, cert, key, passphrase, minVersion, maxVersion, ciphers }));
+    nodeTls().createSecureContext(withoutUndefined({ ca, cert, key, passphrase, minVersion, maxVersion, ciphers }));
   return {
     secureContext: context,
     rejectUnauthorized,
