@@ -72,12 +72,20 @@ function* serve(connection: TcpStream): Operation<void> {
   using stream = connection;
   try {
     stream.noDelay();
-    yield* visit(stream);
+    yield* visitOrExplain(stream);
     yield* stream.shutdown();
   } catch (error) {
     // A guest may break its connection at any time, which ends its task and no other.
     if (!GUEST_ERRORS.some((kind) => error instanceof kind)) throw error;
-    if (error instanceof LimitError) yield* farewell(stream, `* a line may have ${error.limitBytes} bytes`);
+  }
+}
+
+function* visitOrExplain(stream: TcpStream): Operation<void> {
+  try {
+    yield* visit(stream);
+  } catch (error) {
+    if (!(error instanceof LimitError)) throw error;
+    yield* timeout(GOODBYE_MS, stream.write(`* a line may have ${error.limitBytes} bytes\n`));
   }
 }
 
@@ -87,6 +95,7 @@ function* visit(stream: TcpStream): Operation<void> {
   using inbox = room.subscribe({ capacity: MOST_UNREAD_LINES, overflow: "dropOldest" });
   try {
     say(`* ${name} has come`, name);
+    yield* timeout(STALL_MS, stream.write(`Hello ${name}. There are: ${[...names].join(", ")}\n`));
     yield* race([() => hear(stream, name), () => tell(stream, name, inbox)]);
   } finally {
     names.delete(name);
@@ -94,7 +103,7 @@ function* visit(stream: TcpStream): Operation<void> {
   }
 }
 
-/** Asks for a name until it is one that nobody has; null if the guest leaves instead. */
+/** Asks for a name until it is one that nobody has, and takes it; null if the guest leaves instead. */
 function* introduce(stream: TcpStream): Operation<string | null> {
   const lines = stream.lines({ limitBytes: LONGEST_LINE_BYTES });
   yield* stream.write("What is your name?\n");
@@ -106,7 +115,6 @@ function* introduce(stream: TcpStream): Operation<string | null> {
     else if (names.has(name)) yield* stream.write(`There is a ${name} already. What else is your name?\n`);
     else {
       names.add(name);
-      yield* stream.write(`Hello ${name}. There are: ${[...names].join(", ")}\n`);
       return name;
     }
   }
@@ -145,13 +153,6 @@ function say(text: string, author = ""): void {
   room.trySend({ text, author });
 }
 
-function* farewell(stream: TcpStream, text: string): Operation<void> {
-  yield* moveOnAfter(GOODBYE_MS, function* end() {
-    yield* stream.write(`${text}\n`);
-    yield* stream.shutdown();
-  });
-}
-
 function* nobodyWhenClosing(): Operation<null> {
   yield* closing.wait();
   return null;
@@ -162,7 +163,7 @@ function withoutControls(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, "");
 }
 
-const GUEST_ERRORS = [SystemError, UnexpectedEndError, TimeoutError, LimitError];
+const GUEST_ERRORS = [SystemError, UnexpectedEndError, TimeoutError];
 
 const LONGEST_LINE_BYTES = 1_000;
 

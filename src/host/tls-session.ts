@@ -19,7 +19,8 @@
  *   record ("bad packet length"). So the alert is looked for here.
  * - A close_notify that comes is answered at once with one of our own, and what is written afterwards is thrown away
  *   without an error, as RFC 5246, section 7.2.1, has it for TLS 1.2 (RFC 8446, section 6.1, would let the other half go on).
- *   So once the other side has ended nothing can be sent to it, unlike over TCP. The opposite works: after our own close_notify what comes can be read.
+ *   So once the other side has ended nothing can be sent to it, unlike over TCP. The opposite works: after our own
+ *   close_notify what comes can be read.
  * - A key update that is asked for (RFC 8446, section 4.6.3) is answered together with the next write. So a reader never
  *   has to write.
  * - `SNICallback` is never called over a duplex (`ALPNCallback` and `ALPNProtocols` work): the name that a client asks for

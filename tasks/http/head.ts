@@ -83,7 +83,7 @@ export function hasWord(fields: Fields, name: string, word: string): boolean {
   return words.some((item) => item.trim() === word);
 }
 
-/** Adds the fields of further lines, up to the empty one: trailers. */
+/** The fields of the lines after the first. */
 export function parseFields(lines: readonly string[]): Fields {
   const fields = new Map<string, string>();
   for (const line of lines.slice(1)) {

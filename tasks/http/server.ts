@@ -41,8 +41,8 @@ export interface HttpServerOptions {
 /**
  * Answers until the client has ended, or either side wants to close. What is no request gets an answer that says why. The
  * stream is the caller's to close.
- * @throws TimeoutError after `silenceMs`; what `answer` throws, after a 500 if nothing was sent yet (an HttpError is an answer itself); what the stream
- *   throws
+ * @throws TimeoutError after `silenceMs`; what `answer` throws, after a 500 was sent (an HttpError is an answer itself); what
+ *   the stream throws
  */
 export function* serveHttp(
   stream: ByteStream,
@@ -99,8 +99,17 @@ class ServerConnection {
       return yield* this.answer(request);
     } catch (error) {
       if (error instanceof HttpError) return refusal(error);
-      yield* this.send(request, { status: 500, body: "the server has failed\n" }, true);
+      yield* this.sayFailed(request);
       throw error;
+    }
+  }
+
+  /** What has failed may be the connection itself. */
+  private *sayFailed(request: RequestHead): Operation<void> {
+    try {
+      yield* this.send(request, { status: 500, body: "the server has failed\n" }, true);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
     }
   }
 
