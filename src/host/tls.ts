@@ -19,7 +19,7 @@ export type PemData = NonNullable<TLSSocketOptions["cert"]>;
 
 /** What both sides can say about their session, by the names that Node.js has for it. */
 export interface TlsOptions {
-  /** The authorities whose certificates are trusted, instead of those of the system. */
+  /** The authorities whose certificates are trusted, instead of those that Bun trusts (to which NODE_EXTRA_CA_CERTS adds). */
   readonly ca?: PemData | undefined;
   /** The certificate of this side, with those between it and its authority. */
   readonly cert?: PemData | undefined;
@@ -31,7 +31,10 @@ export interface TlsOptions {
   readonly secureContext?: SecureContext | undefined;
   /** The protocols of the application, the best first (ALPN, RFC 7301), such as `["h2", "http/1.1"]`. */
   readonly alpnProtocols?: readonly string[] | undefined;
-  /** Whether the session ends if the other side's certificate is none to trust; by default so. */
+  /**
+   * Whether the session ends if the other side's certificate is none to trust; by default so, whatever
+   * NODE_TLS_REJECT_UNAUTHORIZED says.
+   */
   readonly rejectUnauthorized?: boolean | undefined;
   /** The lowest version; by default `TLSv1.2`. */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
@@ -250,5 +253,5 @@ const NOTHING = new Uint8Array(0);
 /** Most of these messages have some 500 bytes, those with keys against quantum computers 1,800. */
 const HELLO_READ_BYTES = 4_096;
 
-/** OpenSSL and BoringSSL take no larger one. */
+/** OpenSSL takes no larger one. */
 const LARGEST_HELLO_BYTES = 131_396;

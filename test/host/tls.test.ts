@@ -539,6 +539,31 @@ test("a program whose sessions are closed ends by itself", async () => {
   expect((await script.end()).exitCode).toBe(0);
 });
 
+test("without ca those are trusted whom Bun trusts, and no variable turns the verification off", async () => {
+  await using script = Script.start(
+    `
+    import { run } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).pathname)};
+    import { tlsToSelf } from ${JSON.stringify(new URL("../support/tls.ts", import.meta.url).pathname)};
+    import { EXPIRED, SERVER } from ${JSON.stringify(new URL("../support/certificates.ts", import.meta.url).pathname)};
+    for (const server of [SERVER, EXPIRED]) {
+      await run(function* main() {
+        try {
+          const pair = yield* tlsToSelf({ client: { ca: undefined }, server });
+          pair.client.close();
+          pair.server.close();
+          console.log("trusted");
+        } catch (error) {
+          console.log((error.errors?.[0] ?? error).code);
+        }
+      });
+    }
+  `,
+    { env: { NODE_EXTRA_CA_CERTS: AUTHORITY.file, NODE_TLS_REJECT_UNAUTHORIZED: "0" } },
+  );
+  expect(await script.line()).toBe("trusted");
+  expect(await script.line()).toBe("CERT_HAS_EXPIRED");
+});
+
 /** How both sides of a session that does not come to stand end; one that does reads, and then ends as well. */
 function* outcomes(options: TlsPairOptions): Operation<[client: Error, server: Error]> {
   const { client, server } = yield* connectToSelf();
