@@ -60,6 +60,17 @@ export { fromNodeWritable, type NodeWritableOptions, type NodeWriter } from "./h
 export type { Emit, Producer, ProducerOptions } from "./host/producer.ts";
 export { signal, type SignalNames, signals, type SignalSubscription } from "./host/signal.ts";
 export type { ByteSource, ChunkSink } from "./host/source-and-sink.ts";
+export {
+  type PemData,
+  tlsAccept,
+  type TlsAcceptOptions,
+  type TlsCertificate,
+  tlsConnect,
+  type TlsConnectOptions,
+  type TlsOptions,
+} from "./host/tls.ts";
+export { TlsError } from "./host/tls-error.ts";
+export { TlsStream } from "./host/tls-stream.ts";
 export { fromReadableStream, type StreamReader } from "./host/web-readable.ts";
 export { fromWritableStream, type StreamWriter } from "./host/web-writable.ts";
 
@@ -89,6 +100,7 @@ export { BufferedReader, type BufferedReaderOptions, type Readable } from "./io/
 export type { ByteReader, ByteStream, ByteWriter, Delimiter, LineReader, ReadLimit } from "./io/byte-stream.ts";
 export { fdStream, FdStream, type FdStreamOptions } from "./io/fd-stream.ts";
 export { DescriptorSource, notifyClosing, readable, ready, source, writable } from "./io/fd.ts";
+export { lookup, type LookupOptions, type ResolvedAddress } from "./io/lookup.ts";
 export {
   makeNamedPipe,
   type NamedPipeOptions,

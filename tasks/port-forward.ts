@@ -8,17 +8,9 @@
  * broken for both. Ctrl-C closes the listener and all connections.
  */
 
-import {
-  ClosedError,
-  connect,
-  join,
-  listen,
-  type Operation,
-  showAddress,
-  spawn,
-  type TcpStream,
-} from "../src/index.ts";
+import { connect, listen, type Operation, showAddress, spawn, type TcpStream } from "../src/index.ts";
 import { readArguments, toDestination, toHost, toPort } from "./support/arguments.ts";
+import { copyBothWays } from "./support/copy.ts";
 import { report, runProgram } from "./support/program.ts";
 
 const {
@@ -40,12 +32,7 @@ function* serve(): Operation<void> {
 function* forward(client: TcpStream): Operation<void> {
   try {
     using server = yield* connect({ ...destination, timeoutMs: CONNECT_TIMEOUT_MS });
-    // What one peer sends at once shall not be held back here.
-    client.noDelay();
-    server.noDelay();
-    const request = yield* spawn(copy(client, server));
-    yield* copy(server, client);
-    yield* join(request);
+    yield* copyBothWays(client, server);
   } catch (error) {
     report(error);
     client.reset();
@@ -54,28 +41,7 @@ function* forward(client: TcpStream): Operation<void> {
   }
 }
 
-/** Copies one direction to its end, and passes the end on. If it breaks, the opposite direction ends as well. */
-function* copy(from: TcpStream, to: TcpStream): Operation<void> {
-  const buffer = new Uint8Array(BUFFER_BYTES);
-  try {
-    for (;;) {
-      const length = yield* from.read(buffer);
-      if (length === 0) break;
-      yield* to.write(buffer, 0, length);
-    }
-    yield* to.shutdown();
-  } catch (error) {
-    from.reset();
-    to.reset();
-    // The opposite direction has closed both, and said why.
-    if (!(error instanceof ClosedError)) report(error);
-  }
-}
-
 /** Long enough for a lost packet or two, short enough for whoever waits. */
 const CONNECT_TIMEOUT_MS = 10_000;
-
-/** As much as one read of a fast connection brings. */
-const BUFFER_BYTES = 64 * 1024;
 
 await runProgram(serve);

@@ -35,8 +35,10 @@ export function* resolveHost(system: System, host: string, deadline?: DeadlineRe
   return alternateFamilies(places);
 }
 
-function notFound(host: string): Error {
-  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}: the name has no address`), {
+/** The error for a name that has no address, or none of a family. */
+export function notFound(host: string, family?: SocketAddress["family"]): Error {
+  const which = family === undefined ? "no address" : `no ${family} address`;
+  return Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}: the name has ${which}`), {
     code: "ENOTFOUND",
     syscall: "getaddrinfo",
     hostname: host,

@@ -81,7 +81,14 @@ async function resolveName(name: string): Promise<readonly string[]> {
     const found = await lookup(name, { all: true, verbatim: true });
     return found.map(({ address }) => address);
   } catch (error) {
-    if (error instanceof Error && !error.message.includes(name)) error.message += ` ${name}`;
-    throw error;
+    throw withName(error, name);
   }
+}
+
+/** Bun 1.4.5 writes "undefined" where Node.js has the name. */
+function withName(error: unknown, name: string): unknown {
+  if (!(error instanceof Error)) return error;
+  const { code, syscall = "getaddrinfo" } = error as NodeJS.ErrnoException;
+  if (code !== undefined && !error.message.includes(name)) error.message = `${syscall} ${code} ${name}`;
+  return Object.assign(error, { hostname: name });
 }

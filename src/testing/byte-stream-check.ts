@@ -44,6 +44,11 @@ export interface StreamCheckOptions {
    * serial lines cannot: there only a close ends a stream, and what a reader makes of that is not looked at.
    */
   readonly canShutDown?: boolean | undefined;
+  /**
+   * Whether a side can still answer after it has found the other's end; by default so, if `canShutDown` is not false. Over
+   * TLS it cannot.
+   */
+  readonly canAnswerAfterEnd?: boolean | undefined;
   /** What the random sizes depend on; by default always the same. */
   readonly seed?: number | undefined;
 }
@@ -56,7 +61,7 @@ export function* checkByteStream(make: () => Operation<StreamPair>, options: Str
   yield* checkOneWayStream(oneWay(make, "left", "right"), options);
   yield* checkOneWayStream(oneWay(make, "right", "left"), options);
   for (const [name, scenario] of Object.entries(BOTH_WAYS)) yield* runScenario(name, make, scenario, options);
-  if (options.canShutDown === false) return;
+  if (options.canShutDown === false || options.canAnswerAfterEnd === false) return;
   for (const [name, scenario] of Object.entries(HALF_CLOSE)) yield* runScenario(name, make, scenario, options);
 }
 

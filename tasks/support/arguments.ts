@@ -1,5 +1,6 @@
 /** The command line arguments of the programs, such as `--port 7000`. */
 
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 /** Says what is wrong with an argument; the argument's name is put before it. */
@@ -23,9 +24,14 @@ export function readArguments<Values extends Record<string, unknown>>(
     return Object.fromEntries(names.map((name) => [name, read(name, readers[name]!, texts[name])])) as Values;
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    console.error(`${error.message}\nusage: ${usage}`);
-    process.exit(2);
+    refuseArguments(usage, error.message);
   }
+}
+
+/** Tells the user what is wrong with the arguments, and ends the program with exit code 2. */
+export function refuseArguments(usage: string, message: string): never {
+  console.error(`${message}\nusage: ${usage}`);
+  process.exit(2);
 }
 
 function read<Value>(name: string, reader: Reader<Value>, text: string | undefined): Value {
@@ -67,6 +73,15 @@ export function toDestination(text: string | undefined): Destination {
   const { address, host = address, port } = match?.groups ?? {};
   if (host !== undefined && Number(port) >= 1 && Number(port) <= HIGHEST_PORT) return { host, port: Number(port) };
   throw new ArgumentError(`must be HOST:PORT, with an IPv6 address in brackets, such as [::1]:80, but is "${text}"`);
+}
+
+/** The text of a file. */
+export function toFileText(text: string | undefined): string {
+  try {
+    return readFileSync(given(text), "utf8");
+  } catch (error) {
+    throw new ArgumentError(`must be a file that can be read: ${(error as Error).message}`);
+  }
 }
 
 export interface Destination {

@@ -1,12 +1,12 @@
 /** How the programs run and end. */
 
-import { main, type Operation } from "../../src/index.ts";
+import { main, type MainOptions, type Operation } from "../../src/index.ts";
 
 /**
  * Runs a program's main task with `main`: Ctrl-C (SIGINT) and SIGTERM cancel it and all tasks that it spawned, so that
  * they close what they hold. An expected error ends it with a line and exit code 1.
  */
-export async function runProgram(task: () => Operation<void>): Promise<void> {
+export async function runProgram(task: () => Operation<void>, options?: MainOptions): Promise<void> {
   await main(function* program() {
     try {
       yield* task();
@@ -14,7 +14,7 @@ export async function runProgram(task: () => Operation<void>): Promise<void> {
       report(error);
       process.exitCode = 1;
     }
-  });
+  }, options);
 }
 
 /**

@@ -19,6 +19,7 @@ import { SocketPair } from "../support/libc.ts";
 import { connectToSelf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryPath } from "../support/temporary.ts";
 import { NAMES, type TemporaryName } from "../support/unix.ts";
+import { tlsOver, tlsToSelf } from "../support/tls.ts";
 
 beforeAll(openReactor);
 
@@ -41,6 +42,15 @@ describe.each(WAYS)("in %s", (_name, way) => {
 
   test("pipes of others pass, except that only a close ends them", () =>
     way(() => checkOneWayStream(foreignPipe, { canShutDown: false })));
+});
+
+describe("in run", () => {
+  expectNothingLeftBehind();
+
+  test("TLS over TCP passes, except that an end ends both halves", () =>
+    run(() => checkByteStream(tlsPair, { canAnswerAfterEnd: false })));
+
+  test("TLS within TLS passes likewise", () => run(() => checkByteStream(tlsWithinTls, { canAnswerAfterEnd: false })));
 });
 
 test("a stream that breaks a rule fails, with the scenario's name", async () => {
@@ -66,6 +76,17 @@ function* unixConnection(makeName: () => TemporaryName): Operation<StreamPair> {
   using listener = yield* listenUnix(name);
   const left = yield* connectUnix(name);
   return { left, right: yield* listener.accept() };
+}
+
+function* tlsPair(): Operation<StreamPair> {
+  const { client, server } = yield* tlsToSelf();
+  return { left: client, right: server };
+}
+
+function* tlsWithinTls(): Operation<StreamPair> {
+  const outer = yield* tlsToSelf();
+  const { client, server } = yield* tlsOver(outer.client, outer.server);
+  return { left: client, right: server };
 }
 
 function* namedPipe(): Operation<OneWayPair> {

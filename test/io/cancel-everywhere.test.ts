@@ -28,6 +28,8 @@ import {
   source,
   spawn,
   SystemError,
+  tlsAccept,
+  tlsConnect,
   UnexpectedEndError,
   unixPair,
   type UnixStream,
@@ -36,6 +38,7 @@ import {
   type ByteReader,
   type ByteWriter,
 } from "../../src/index.ts";
+import { AUTHORITY, SERVER } from "../support/certificates.ts";
 import { expectNothingLeftWhenCancelled } from "../support/cancel-everywhere.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { KINDS, PtyPair } from "../support/kinds.ts";
@@ -63,6 +66,29 @@ describe("cancelled at every suspend point, nothing is left of", () => {
         yield* join(serving);
       },
       { leastPoints: 8, isFair: isOfPeer },
+    ));
+
+  test("a TLS server and its client", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using listener = yield* listen({ port: 0, host: "127.0.0.1" });
+        const serving = yield* spawn(function* serve() {
+          const below = yield* listener.accept();
+          using stream = yield* tlsAccept(below, { ...SERVER, selectCertificate });
+          yield* stream.readUntil("\n");
+          yield* transfer(stream, stream);
+          expect(yield* stream.read(new Uint8Array(1))).toBe(0);
+          yield* stream.shutdown();
+        });
+        const below = yield* connect({ port: listener.address.port, host: "127.0.0.1" });
+        using client = yield* tlsConnect(below, { serverName: "localhost", ca: AUTHORITY.cert });
+        yield* client.write("question\n");
+        yield* transfer(client, client);
+        yield* client.shutdown();
+        expect(yield* client.read(new Uint8Array(1))).toBe(0);
+        yield* join(serving);
+      },
+      { leastPoints: 14, isFair: isOfPeer },
     ));
 
   test("a pipe", () =>
@@ -337,6 +363,11 @@ describe("cancelling at every suspend point finds out a job that leaves", () => 
 async function expectFoundOut(words: string, job: () => Operation<unknown>): Promise<void> {
   const error = await rejectionOf(expectNothingLeftWhenCancelled(job, { leastPoints: 1 }));
   expect(Bun.stripANSI(error.message)).toContain(words);
+}
+
+function* selectCertificate(): Operation<null> {
+  yield* yieldNow();
+  return null;
 }
 
 function* transfer(writer: ByteWriter, reader: ByteReader): Operation<void> {
