@@ -9,6 +9,7 @@
 import type { DatagramSystem } from "./datagram-system.ts";
 import type { SystemError } from "./errors.ts";
 import type { FileSystem, TransferCalls } from "./file-system.ts";
+import type { TerminalSystem } from "./terminal-system.ts";
 import type { UnixSystem } from "./unix-system.ts";
 
 /** A resolved place on the network. */
@@ -101,4 +102,6 @@ export interface System extends TransferCalls {
   readonly unix: UnixSystem;
   /** The calls on datagram sockets. */
   readonly datagrams: DatagramSystem;
+  /** The calls on terminals. */
+  readonly terminals: TerminalSystem;
 }

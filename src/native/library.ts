@@ -13,6 +13,7 @@ import { DATAGRAM_FUNCTIONS } from "./functions/datagram.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
 import { QUEUE_FUNCTIONS } from "./functions/queue.ts";
 import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
+import { TERMINAL_FUNCTIONS } from "./functions/terminal.ts";
 import { UNIX_FUNCTIONS } from "./functions/unix.ts";
 
 /** Every function of `zig/src/abi.zig`, a table for each family. */
@@ -20,6 +21,7 @@ const FUNCTIONS = {
   ...QUEUE_FUNCTIONS,
   ...SOCKET_FUNCTIONS,
   ...FILE_FUNCTIONS,
+  ...TERMINAL_FUNCTIONS,
   ...UNIX_FUNCTIONS,
   ...DATAGRAM_FUNCTIONS,
 };
@@ -42,6 +44,9 @@ export const PART_BYTES = 16;
 export const UNIX_ADDRESS_BYTES = 112;
 export const UNIX_MESSAGE_BYTES = 1168;
 export const DATAGRAM_SLOT_BYTES = 40;
+export const TERMINAL_MODE_BYTES = 44;
+export const TERMINAL_LINE_BYTES = 20;
+export const WINDOW_SIZE_BYTES = 8;
 export const PIPE_PAIR_BYTES = 8;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
@@ -52,6 +57,9 @@ const SIZES_BYTES: Readonly<Record<number, number>> = {
   10: UNIX_ADDRESS_BYTES,
   11: UNIX_MESSAGE_BYTES,
   12: DATAGRAM_SLOT_BYTES,
+  15: TERMINAL_MODE_BYTES,
+  16: TERMINAL_LINE_BYTES,
+  17: WINDOW_SIZE_BYTES,
   25: PIPE_PAIR_BYTES,
 };
 

@@ -6,6 +6,7 @@ import { AddressMemory, parseAddress } from "./address.ts";
 import { datagramSystem } from "./datagram-system.ts";
 import { fileSystem } from "./file-system.ts";
 import { nativeLibrary } from "./library.ts";
+import { terminalSystem } from "./terminal-system.ts";
 import { unixSystem } from "./unix-system.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
 import { errorOf, meaningOf } from "./status.ts";
@@ -70,6 +71,7 @@ function makeSystem(): System {
     files: fileSystem(functions),
     unix: unixSystem(functions),
     datagrams: datagramSystem(functions),
+    terminals: terminalSystem(functions),
   };
 }
 

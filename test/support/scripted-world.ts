@@ -99,6 +99,7 @@ export class ScriptedWorld extends VirtualDriver {
       files: unscripted("files"),
       unix: unscripted("unix"),
       datagrams: unscripted("datagrams"),
+      terminals: unscripted("terminals"),
     };
   }
 

@@ -11,6 +11,7 @@ const linux = @import("linux.zig");
 const queue = @import("queue.zig");
 const ring = @import("ring.zig");
 const socket = @import("socket.zig");
+const terminal = @import("terminal.zig");
 const unix = @import("unix.zig");
 
 /// Raise it with every change of a signature or of a layout; `src/native/library.ts` refuses any other.
@@ -34,6 +35,9 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
         10 => @sizeOf(unix.Address),
         11 => @sizeOf(unix.Message),
         12 => @sizeOf(datagram.Slot),
+        15 => @sizeOf(terminal.Mode),
+        16 => @sizeOf(terminal.Line),
+        17 => @sizeOf(terminal.WindowSize),
         25 => @sizeOf(file.PipePair),
         else => 0,
     };
@@ -168,6 +172,78 @@ export fn file_make_fifo(path: [*:0]const u8, mode: u32) i32 {
 
 export fn file_duplicate(descriptor: i32) i32 {
     return file.duplicate(descriptor);
+}
+
+export fn terminal_open_controller() i32 {
+    return terminal.openController();
+}
+
+export fn terminal_number(controller: i32) i32 {
+    return terminal.numberOf(controller);
+}
+
+export fn terminal_open_peer(controller: i32) i32 {
+    return terminal.openPeer(controller);
+}
+
+export fn terminal_get_mode(descriptor: i32, mode: *terminal.Mode) i32 {
+    return terminal.getMode(descriptor, mode);
+}
+
+export fn terminal_set_mode(descriptor: i32, mode: *const terminal.Mode) i32 {
+    return terminal.setMode(descriptor, mode);
+}
+
+export fn terminal_make_raw(mode: *terminal.Mode) void {
+    terminal.makeRaw(mode);
+}
+
+export fn terminal_configure_line(mode: *terminal.Mode, line: *const terminal.Line) i32 {
+    return terminal.configureLine(mode, line);
+}
+
+export fn terminal_describe_line(mode: *const terminal.Mode, line: *terminal.Line) void {
+    terminal.describeLine(mode, line);
+}
+
+export fn terminal_get_window_size(descriptor: i32, size: *terminal.WindowSize) i32 {
+    return terminal.getWindowSize(descriptor, size);
+}
+
+export fn terminal_set_window_size(descriptor: i32, size: *const terminal.WindowSize) i32 {
+    return terminal.setWindowSize(descriptor, size);
+}
+
+export fn terminal_modem_lines(descriptor: i32) i32 {
+    return terminal.modemLines(descriptor);
+}
+
+export fn terminal_change_modem_lines(descriptor: i32, on: u32, off: u32) i32 {
+    return terminal.changeModemLines(descriptor, on, off);
+}
+
+export fn terminal_set_break(descriptor: i32, is_on: u32) i32 {
+    return terminal.setBreak(descriptor, is_on != 0);
+}
+
+export fn terminal_unsent_bytes(descriptor: i32) i32 {
+    return terminal.unsentBytes(descriptor);
+}
+
+export fn terminal_is_transmitter_empty(descriptor: i32) i32 {
+    return terminal.isTransmitterEmpty(descriptor);
+}
+
+export fn terminal_discard(descriptor: i32, queued: u32) i32 {
+    return terminal.discard(descriptor, @enumFromInt(queued));
+}
+
+export fn terminal_set_exclusive(descriptor: i32, is_on: u32) i32 {
+    return terminal.setExclusive(descriptor, is_on != 0);
+}
+
+export fn terminal_is_exclusive(descriptor: i32) i32 {
+    return terminal.isExclusive(descriptor);
 }
 
 export fn unix_create(kind: u32) i32 {

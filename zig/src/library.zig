@@ -6,4 +6,5 @@ pub const linux = @import("linux.zig");
 pub const queue = @import("queue.zig");
 pub const ring = @import("ring.zig");
 pub const socket = @import("socket.zig");
+pub const terminal = @import("terminal.zig");
 pub const unix = @import("unix.zig");

@@ -19,5 +19,6 @@ test {
     _ = @import("datagram.zig"); // the datagram calls
     _ = @import("unix.zig"); // unix sockets: names, descriptors and credentials
     _ = @import("file.zig"); // the calls on descriptors of any kind
+    _ = @import("terminal.zig"); // pairs of terminals, and the settings of serial lines
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }

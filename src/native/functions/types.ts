@@ -5,3 +5,4 @@ export const u32 = "u32";
 export const f64 = "f64";
 /** A pointer to the memory of a view, valid for the call. */
 export const view = "ptr";
+export const nothing = "void";
