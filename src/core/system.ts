@@ -56,6 +56,8 @@ export type ErrorMeaning =
   | "exhausted"
   /** The connection is gone. */
   | "disconnected"
+  /** A terminal: the other end, or the device, is gone. */
+  | "hungUp"
   | "other";
 
 /** What a call was about, for its error: an address, or a file. */

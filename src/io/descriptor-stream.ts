@@ -279,6 +279,12 @@ export abstract class DescriptorStream implements ByteStream, SourceUser, Transf
     return NO_PLACE;
   }
 
+  /** Forgets what was read ahead. @throws BusyError while a task is reading */
+  protected dropReadAhead(): void {
+    if (this.reading !== null) throw this.source.busyError(Interest.READABLE);
+    this.ahead?.consume(this.ahead.bufferedBytes);
+  }
+
   protected refuseClosed(verb: string): void {
     if (this.isClosed) throw new ClosedError(`${this.label}: ${verb} after close()`);
   }
@@ -287,7 +293,7 @@ export abstract class DescriptorStream implements ByteStream, SourceUser, Transf
     if (result < 0) throw this.errorOf(result, call);
   }
 
-  /** The error for `result`, which is below zero. */
+  /** The error for `result`, which is below zero; some streams know more of its reason. */
   protected errorOf(result: number, call: string): SystemError {
     return this.system.errorOf(result, call, this.place);
   }

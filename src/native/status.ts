@@ -27,6 +27,7 @@ const MEANINGS: Readonly<Record<string, ErrorMeaning>> = {
   ECONNRESET: "disconnected",
   EPIPE: "disconnected",
   ENOTCONN: "disconnected",
+  EIO: "hungUp",
 };
 
 /** libuv, whose names these are, has no call that could give the others. */

@@ -242,10 +242,6 @@ export fn terminal_set_exclusive(descriptor: i32, is_on: u32) i32 {
     return terminal.setExclusive(descriptor, is_on != 0);
 }
 
-export fn terminal_is_exclusive(descriptor: i32) i32 {
-    return terminal.isExclusive(descriptor);
-}
-
 export fn unix_create(kind: u32) i32 {
     return unix.create(@enumFromInt(kind));
 }

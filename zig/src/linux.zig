@@ -12,6 +12,7 @@ pub const Errno = struct {
     pub const not_permitted = 1; // EPERM
     pub const interrupted = 4; // EINTR
     pub const again = 11; // EAGAIN
+    pub const busy = 16; // EBUSY
     pub const invalid_argument = 22; // EINVAL
     pub const no_space = 28; // ENOSPC
     pub const not_implemented = 38; // ENOSYS

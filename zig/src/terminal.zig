@@ -63,7 +63,6 @@ pub const unsentBytes = backend.unsentBytes;
 pub const isTransmitterEmpty = backend.isTransmitterEmpty;
 pub const discard = backend.discard;
 pub const setExclusive = backend.setExclusive;
-pub const isExclusive = backend.isExclusive;
 
 comptime {
     expect(@TypeOf(openController) == fn () i32);
@@ -83,7 +82,6 @@ comptime {
     expect(@TypeOf(isTransmitterEmpty) == fn (i32) i32);
     expect(@TypeOf(discard) == fn (i32, Queued) i32);
     expect(@TypeOf(setExclusive) == fn (i32, bool) i32);
-    expect(@TypeOf(isExclusive) == fn (i32) i32);
     // src/native/library.ts checks the same numbers when it loads the library.
     expect(@sizeOf(Mode) == 44);
     expect(@sizeOf(Line) == 20);

@@ -203,14 +203,14 @@ test "a speed that has a constant can be read by those who know no other, and an
     }
 }
 
-test "an exclusive terminal says so" {
+test "a terminal is exclusive once, and again when it was given back" {
     const pair: Terminals = try .open();
     defer pair.close();
-    try support.expectResult(0, terminal.isExclusive(pair.peer));
-    try support.expectResult(0, terminal.setExclusive(pair.peer, true));
-    try support.expectResult(1, terminal.isExclusive(pair.peer));
-    try support.expectResult(0, terminal.setExclusive(pair.peer, false));
-    try support.expectResult(0, terminal.isExclusive(pair.peer));
+    for (0..2) |_| {
+        try support.expectResult(0, terminal.setExclusive(pair.peer, true));
+        try support.expectResult(-busy, terminal.setExclusive(pair.peer, true));
+        try support.expectResult(0, terminal.setExclusive(pair.peer, false));
+    }
 }
 
 test "what was received and not read can be thrown away" {
@@ -248,7 +248,7 @@ test "what is no terminal is refused with ENOTTY" {
         terminal.getMode(pair.own, &mode),
         terminal.getWindowSize(pair.own, &size),
         terminal.modemLines(pair.own),
-        terminal.isExclusive(pair.own),
+        terminal.setExclusive(pair.own, true),
         terminal.discard(pair.own, .both),
         terminal.openPeer(pair.own),
         terminal.numberOf(pair.own),
@@ -266,5 +266,6 @@ fn expectBytes(descriptor: i32, expected: []const u8) !void {
     try std.testing.expectEqualSlices(u8, expected, bytes[0..length]);
 }
 
+const busy = 16; // EBUSY
 const io_error = 5; // EIO
 const not_a_terminal = 25; // ENOTTY

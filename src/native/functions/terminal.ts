@@ -21,5 +21,4 @@ export const TERMINAL_FUNCTIONS = {
   terminal_is_transmitter_empty: { args: [i32], returns: i32 },
   terminal_discard: { args: [i32, u32], returns: i32 },
   terminal_set_exclusive: { args: [i32, u32], returns: i32 },
-  terminal_is_exclusive: { args: [i32], returns: i32 },
 } as const satisfies Record<string, FFIFunction>;

@@ -185,15 +185,16 @@ pub fn discard(descriptor: i32, queued: terminal.Queued) i32 {
     return linux.callUninterrupted(.ioctl, .{ descriptor, Request.flush, @as(u32, @intFromEnum(queued)) });
 }
 
-/// Whether others are refused to open it (EBUSY), administrators excepted.
+/// Whether others are refused to open it, with -EBUSY. The kernel lets administrators in all the same, so who finds
+/// it exclusive already is refused here.
 pub fn setExclusive(descriptor: i32, is_on: bool) i32 {
+    if (is_on) {
+        var is_taken: i32 = 0;
+        const result = control(descriptor, Request.is_exclusive, &is_taken);
+        if (result < 0) return result;
+        if (is_taken != 0) return -linux.Errno.busy;
+    }
     return linux.callUninterrupted(.ioctl, .{ descriptor, if (is_on) Request.exclusive else Request.shared, 0 });
-}
-
-pub fn isExclusive(descriptor: i32) i32 {
-    var is_on: i32 = 0;
-    const result = control(descriptor, Request.is_exclusive, &is_on);
-    return if (result < 0) result else is_on;
 }
 
 fn setBaud(mode: *Mode, baud: u32) void {

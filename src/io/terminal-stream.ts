@@ -1,0 +1,76 @@
+/**
+ * A stream on a terminal: the base of both ends of a pseudo-terminal, and of serial ports.
+ *
+ * Facts. When the other end of a pseudo-terminal was closed, or a serial device is gone, a read of the terminal finds the end (0), one of
+ * the controlling end fails with EIO, and a write fails with EIO (pty(7), tty_io.c); the event queue reports a hang-up. None of it
+ * need be final: another program may open the terminal again, and the controlling end goes on. In a terminal that is not
+ * raw Ctrl-D makes one read find the end, and a line ends a read, so a short read does not mean that nothing is left (termios(3)).
+ *
+ * Decision. EIO is the end for a read, and an error with words for a write. A hang-up stays known only until a read or a
+ * write is told to wait: then somebody has come back. A read is tried until it would block.
+ */
+
+import { SystemError, UnsupportedError } from "../core/errors.ts";
+import { Readiness } from "../core/interest.ts";
+import type { CallSubject, System } from "../core/system.ts";
+import { DescriptorStream } from "./descriptor-stream.ts";
+import { WOULD_BLOCK } from "./stream-operations.ts";
+
+export abstract class TerminalStream extends DescriptorStream {
+  constructor(
+    system: System,
+    descriptor: number,
+    /** Where it is, such as `/dev/pts/3`. */
+    readonly path: string,
+  ) {
+    super(system, descriptor, system.files);
+  }
+
+  override tryReadBehind(buffer: Uint8Array, offset: number): number {
+    return this.unlessHungUp(super.tryReadBehind(buffer, offset));
+  }
+
+  override tryWrite(bytes: Uint8Array, start: number, end: number): number {
+    return this.unlessHungUp(super.tryWrite(bytes, start, end));
+  }
+
+  override tryWriteAll(parts: readonly Uint8Array[], first: number, offset: number): number {
+    return this.unlessHungUp(super.tryWriteAll(parts, first, offset));
+  }
+
+  /** What it means that the other side has gone, in words. */
+  protected abstract readonly hangUpWords: string;
+
+  protected override get shortReadMeansEmpty(): boolean {
+    return false;
+  }
+
+  protected override isEnd(result: number): boolean {
+    return this.system.meaningOf(result) === "hungUp";
+  }
+
+  protected override endWriting(): void {
+    throw new UnsupportedError(
+      `${this.label}: shutdown() is not possible, for a terminal cannot end one direction alone; close it instead`,
+    );
+  }
+
+  protected override get place(): CallSubject {
+    return { path: this.path };
+  }
+
+  protected override errorOf(result: number, call: string): SystemError {
+    const error = super.errorOf(result, call);
+    if (this.system.meaningOf(result) !== "hungUp") return error;
+    const { code, errno, syscall, path } = error;
+    return new SystemError({ code, errno, syscall, path, description: this.hangUpWords });
+  }
+
+  /** What must wait will be told of: so whoever had hung up has come back. */
+  private unlessHungUp(transferred: number): number {
+    if (transferred === WOULD_BLOCK) this.source.readiness &= ~HANG_UP;
+    return transferred;
+  }
+}
+
+const HANG_UP: Readiness = Readiness.READ_CLOSED | Readiness.WRITE_CLOSED | Readiness.HUNG_UP;
