@@ -112,7 +112,7 @@ export {
 } from "./io/pipe.ts";
 export { openPty, Pty, type PtyOptions, TerminalDescriptor } from "./io/pty.ts";
 export { type ModemLines, openSerial, type SerialOptions, SerialPort } from "./io/serial.ts";
-export type { SerialFlowControl, SerialParity, SerialSettings } from "./io/serial-settings.ts";
+export type { SerialFlowControl, SerialParity, SerialSettings, SettingChanges } from "./io/serial-settings.ts";
 export { isTerminal, rawMode, Terminal, windowSize } from "./io/terminal.ts";
 export type { WindowSize } from "./core/terminal-system.ts";
 export {

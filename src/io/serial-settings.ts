@@ -22,7 +22,10 @@ export interface SerialSettings {
 export type SerialParity = "none" | "even" | "odd" | "mark" | "space";
 export type SerialFlowControl = "none" | "hardware" | "software";
 
-/** The names of settings that are left out. */
+/** Settings to change; one that is left out stays as it is. */
+export type SettingChanges = { readonly [Name in keyof SerialSettings]?: SerialSettings[Name] | undefined };
+
+/** What is set of what is left out when a port is opened. */
 export const USUAL_SETTINGS = { dataBits: 8, parity: "none", stopBits: 1, flowControl: "none" } as const;
 
 /** @throws RangeError for a number, TypeError for a word that is none, with the caller's name */

@@ -26,6 +26,7 @@ import {
   byteDurationNs,
   describeRefusal,
   type SerialSettings,
+  type SettingChanges,
   toLine,
   toSettings,
   USUAL_SETTINGS,
@@ -33,7 +34,7 @@ import {
 import { explainNoTerminal } from "./terminal.ts";
 import { TerminalStream } from "./terminal-stream.ts";
 
-export interface SerialOptions extends Partial<SerialSettings> {
+export interface SerialOptions extends SettingChanges {
   readonly baud: number;
   /**
    * Whether others are kept from opening the port meanwhile (TIOCEXCL of ioctl_tty(2)), and the port is refused if somebody has
@@ -119,7 +120,7 @@ export class SerialPort extends TerminalStream {
    * @throws TypeError and RangeError for an argument that is none; UnsupportedError if the device does not take them, and
    *   then nothing has changed; SystemError; ClosedError after `close`
    */
-  configure(changes: Partial<SerialSettings>): void {
+  configure(changes: SettingChanges): void {
     this.refuseClosed("configure");
     const mode = this.readMode();
     const wanted = completed(toSettings(this.system.terminals.lineOf(mode)), changes);
@@ -299,7 +300,7 @@ export class SerialPort extends TerminalStream {
   }
 }
 
-function completed(base: Omit<SerialSettings, "baud">, changes: Partial<SerialSettings>): SerialSettings {
+function completed(base: Omit<SerialSettings, "baud">, changes: SettingChanges): SerialSettings {
   const given = Object.entries(changes).filter(([, value]) => value !== undefined);
   return { ...base, ...Object.fromEntries(given) } as SerialSettings;
 }
