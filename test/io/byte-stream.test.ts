@@ -12,6 +12,7 @@ import {
   run,
   unixPair,
 } from "../../src/index.ts";
+import { fdStream, openNamedPipe, makeNamedPipe, openPipe, openPty, openSerial, run } from "../../src/index.ts";
 import { checkByteStream, checkOneWayStream, type OneWayPair, type StreamPair } from "../../src/test.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf } from "../support/failure.ts";
@@ -39,6 +40,12 @@ describe.each(WAYS)("in %s", (_name, way) => {
   test("named pipes pass", () => way(() => checkOneWayStream(namedPipe)));
 
   test("sockets of others pass", () => way(() => checkByteStream(foreignSockets)));
+
+  test("pseudo-terminals pass, raw, except that only a close ends them", () =>
+    way(() => checkByteStream(terminalPair, TERMINALS)));
+
+  test("serial ports pass likewise, at a speed that only a pseudo-terminal does not keep to", () =>
+    way(() => checkByteStream(serialPair, TERMINALS)));
 
   test("pipes of others pass, except that only a close ends them", () =>
     way(() => checkOneWayStream(foreignPipe, { canShutDown: false })));
@@ -95,6 +102,19 @@ function* namedPipe(): Operation<OneWayPair> {
   const reader = yield* openNamedPipe(path.name, "read");
   return { reader, writer: yield* openNamedPipe(path.name, "write") };
 }
+
+function* terminalPair(): Operation<StreamPair> {
+  const pty = yield* openPty({ raw: true });
+  return { left: pty.controller, right: yield* pty.openTerminal() };
+}
+
+function* serialPair(): Operation<StreamPair> {
+  const pty = yield* openPty({ raw: true });
+  return { left: pty.controller, right: yield* openSerial(pty.path, { baud: 31_250 }) };
+}
+
+/** The system holds 14 KiB on its way through a terminal, and 4 KiB in it. */
+const TERMINALS = { canShutDown: false, mostInFlightBytes: 32_768 } as const;
 
 function* foreignSockets(): Operation<StreamPair> {
   const pair = new SocketPair();

@@ -1,6 +1,7 @@
 /** Streams of bytes, cancelled at each of their suspend points: nothing may be left, whenever it comes. */
 
 import { describe, expect, test } from "bun:test";
+import { writeSync } from "node:fs";
 import {
   all,
   bindUdp,
@@ -19,11 +20,14 @@ import {
   openNamedPipe,
   openPipe,
   openUnixDatagram,
+  openPty,
+  openSerial,
   type Operation,
   promise,
   sleep,
   readable,
   ready,
+  run,
   Interest,
   source,
   spawn,
@@ -46,9 +50,13 @@ import { EventCounter, Pipe, SocketPair } from "../support/libc.ts";
 import { errorOf } from "../support/loopback.ts";
 import { temporaryPath } from "../support/temporary.ts";
 import { pathName } from "../support/unix.ts";
+import { settingsOf } from "../support/terminals.ts";
 
 /** More than a pipe or a socket holds, so that the writer has to wait. */
 const MESSAGE = new Uint8Array(1_000_000);
+
+/** More than a terminal holds, which is little. */
+const SHORT = new Uint8Array(50_000);
 
 describe("cancelled at every suspend point, nothing is left of", () => {
   test("a TCP server and its client", () =>
@@ -202,6 +210,38 @@ describe("cancelled at every suspend point, nothing is left of", () => {
       },
       { leastPoints: 20, isFair: isOfPeer },
     ));
+
+  test("a pseudo-terminal", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using pty = yield* openPty({ raw: true });
+        using terminal = yield* pty.openTerminal();
+        using _descriptor = yield* pty.openDescriptor();
+        using _raw = terminal.rawMode();
+        const { controller } = pty;
+        yield* all([() => transfer(controller, terminal, SHORT), () => transfer(terminal, controller, SHORT)]);
+      },
+      { leastPoints: 10, isFair: isOfPeer },
+    ));
+
+  test("a serial port, and what it was set to", async () => {
+    using pty = await run(() => openPty());
+    const before = await settingsOf(pty.path);
+    await expectNothingLeftWhenCancelled(
+      function* job() {
+        using port = yield* openSerial(pty.path, { baud: 9600 });
+        const reading = yield* spawn(() => port.readExactly(new Uint8Array(3)));
+        yield* port.write("text");
+        yield* port.drain();
+        yield* port.sendBreak(0.5);
+        yield* yieldNow();
+        writeSync(pty.controller.descriptor, "abc");
+        yield* join(reading);
+      },
+      { leastPoints: 3, isFair: isOfPeer },
+    );
+    expect(await settingsOf(pty.path)).toBe(before);
+  });
 
   test("streams on descriptors of others", () =>
     expectNothingLeftWhenCancelled(
@@ -370,9 +410,9 @@ function* selectCertificate(): Operation<null> {
   return null;
 }
 
-function* transfer(writer: ByteWriter, reader: ByteReader): Operation<void> {
-  const writing = yield* spawn(() => writer.writeAll([MESSAGE, "end"]));
-  yield* reader.readExactly(new Uint8Array(MESSAGE.byteLength + 3));
+function* transfer(writer: ByteWriter, reader: ByteReader, message = MESSAGE): Operation<void> {
+  const writing = yield* spawn(() => writer.writeAll([message, "end"]));
+  yield* reader.readExactly(new Uint8Array(message.byteLength + 3));
   yield* join(writing);
 }
 
