@@ -67,6 +67,13 @@ export function toCount(text: string | undefined): number {
   throw new ArgumentError(`must be a whole number, but is "${text}"`);
 }
 
+/** One of several words. */
+export function toChoice<const Word extends string>(text: string | undefined, words: readonly Word[]): Word {
+  const word = words.find((known) => known === given(text));
+  if (word !== undefined) return word;
+  throw new ArgumentError(`must be ${words.join(", ")}, but is "${text}"`);
+}
+
 /** A place to connect to: `localhost:80`, `127.0.0.1:80`, `[::1]:80`. */
 export function toDestination(text: string | undefined): Destination {
   const match = /^(?:\[(?<address>[^\]]+)\]|(?<host>[^:[\]]+)):(?<port>\d+)$/.exec(given(text));
