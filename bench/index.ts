@@ -15,6 +15,8 @@ const BENCHES = [
   "redis",
   "forward",
   "idle",
+  "wait-latency",
+  "descriptors",
   "switch",
   "spawn",
   "scope",

@@ -1,5 +1,5 @@
-// Builds the native bench programs (`load`, `echo-limit`, `stream`) and says where they are. Builds only what changed: a program's
-// name carries a hash of the sources, so one that exists is up to date.
+// Builds the native bench programs (`load`, `echo-limit` and others) and says where they are. Builds only what changed: a
+// program's name carries a hash of the sources, so one that exists is up to date.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -9,9 +9,12 @@ import { findZig, ZIG_VERSION } from "../scripts/build-native.ts";
 
 const FOLDER = import.meta.dirname;
 const OUTPUT_FOLDER = join(FOLDER, "zig-out");
-const BUILD_ARGUMENTS = ["-O", "ReleaseFast", "-fsingle-threaded", "-fstrip"];
+const BUILD_ARGUMENTS = ["-O", "ReleaseFast", "-fstrip"];
 
-export type NativeProgram = "load" | "echo-limit" | "stream" | "udp-load" | "udp-limit";
+export type NativeProgram = "load" | "echo-limit" | "pty-poll" | "pty-writer" | "stream" | "udp-load" | "udp-limit";
+
+/** The others have one thread, which is simpler code. */
+const MULTI_THREADED: readonly NativeProgram[] = ["pty-poll"];
 
 /**
  * The absolute path of a native bench program, which is built first when its sources have changed. Blocks until then.
@@ -29,9 +32,18 @@ function build(program: NativeProgram, path: string): void {
   process.stderr.write(`bench: building ${program} with Zig ${ZIG_VERSION}\n`);
   // Renamed into place, so that two benches that start at once never run half a program.
   const unfinished = `${path}.${process.pid}.tmp`;
+  const threading = MULTI_THREADED.includes(program) ? [] : ["-fsingle-threaded"];
   const result = spawnSync(
     findZig(),
-    ["build-exe", `${program}.zig`, ...BUILD_ARGUMENTS, "--cache-dir", ".zig-cache", `-femit-bin=${unfinished}`],
+    [
+      "build-exe",
+      `${program}.zig`,
+      ...BUILD_ARGUMENTS,
+      ...threading,
+      "--cache-dir",
+      ".zig-cache",
+      `-femit-bin=${unfinished}`,
+    ],
     { cwd: FOLDER, stdio: ["ignore", 2, 2] },
   );
   if (result.error !== undefined) throw result.error;
@@ -49,7 +61,7 @@ function removeOlder(program: NativeProgram): void {
 
 function fingerprint(): string {
   const hash = createHash("sha256").update(
-    [ZIG_VERSION, process.platform, process.arch, ...BUILD_ARGUMENTS].join("\0"),
+    [ZIG_VERSION, process.platform, process.arch, ...BUILD_ARGUMENTS, ...MULTI_THREADED].join("\0"),
   );
   for (const file of globSync(["*.zig", "native/*.zig"], { cwd: FOLDER }).sort()) {
     const content = readFileSync(join(FOLDER, file));

@@ -28,6 +28,7 @@ const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const F_SETFL = 4;
+const POLLIN = 1;
 const RLIMIT_NOFILE = 7;
 const PR_SET_TIMERSLACK = 29;
 const SHUT_WR = 1;
@@ -273,6 +274,43 @@ pub fn processCpu_ns(process_id: u32) ?u64 {
 /// The kernel may end a wait 50 µs late to save wake-ups; this makes it exact (prctl(2), PR_SET_TIMERSLACK).
 pub fn setExactTimers() void {
     _ = linux.syscall5(.prctl, PR_SET_TIMERSLACK, 1, 0, 0, 0);
+}
+
+/// The time of day. It is the one clock that Bun shows in common with others.
+pub fn realtime_ns() u64 {
+    var time: linux.timespec = undefined;
+    _ = linux.clock_gettime(.REALTIME, &time);
+    return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
+}
+
+pub fn sleep(duration_ns: u64) void {
+    const duration = Timespec{
+        .seconds = @intCast(duration_ns / std.time.ns_per_s),
+        .nanoseconds = @intCast(duration_ns % std.time.ns_per_s),
+    };
+    _ = linux.syscall2(.nanosleep, @intFromPtr(&duration), 0);
+}
+
+// Waiting for one descriptor, and for another thread
+
+/// Waits in poll(2), without a limit, until there is something to read or a hang-up.
+pub fn waitReadable(descriptor: i32) void {
+    var wanted: extern struct { descriptor: i32, events: i16 = POLLIN, returned: i16 = 0 } = .{ .descriptor = descriptor };
+    while (signed(linux.syscall5(.ppoll, @intFromPtr(&wanted), 1, 0, 0, 0)) == -EINTR) {}
+}
+
+/// A counter in the kernel (eventfd(2)) that blocks who waits for it.
+pub fn createEvent() i32 {
+    return @intCast(expect(signed(linux.syscall2(.eventfd2, 0, EPOLL_CLOEXEC)), "create an eventfd"));
+}
+
+pub fn signalEvent(event: i32) void {
+    writeAll(event, std.mem.asBytes(&@as(u64, 1)));
+}
+
+pub fn waitEvent(event: i32) void {
+    var count: u64 = undefined;
+    while (read(event, std.mem.asBytes(&count)) == -EINTR) {}
 }
 
 // Memory, and the end

@@ -1,0 +1,6 @@
+// Waits for a descriptor on `run`.
+
+import { run } from "../../src/index.ts";
+import { waitReadable } from "./readable.ts";
+
+await run(waitReadable);
