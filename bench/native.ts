@@ -11,7 +11,8 @@ const FOLDER = import.meta.dirname;
 const OUTPUT_FOLDER = join(FOLDER, "zig-out");
 const BUILD_ARGUMENTS = ["-O", "ReleaseFast", "-fstrip"];
 
-export type NativeProgram = "load" | "echo-limit" | "pty-poll" | "pty-writer" | "stream" | "udp-load" | "udp-limit";
+export type NativeProgram =
+  "load" | "echo-limit" | "mixed-descriptors" | "pty-poll" | "pty-writer" | "stream" | "udp-load" | "udp-limit";
 
 /** The others have one thread, which is simpler code. */
 const MULTI_THREADED: readonly NativeProgram[] = ["pty-poll"];
