@@ -4,9 +4,9 @@
 //     bun bench/descriptors.ts --quick
 //     bun bench/descriptors.ts --rounds 9 --wakes 20000 --counts 10,1000
 //
-// Pipes, stream and datagram sockets, eventfds, pseudo-terminals, inotify and timers, mixed alike in each number of them, and a task for
-// each. One is made ready, and the task that waits for it makes the next one ready, at random: so a figure is that of a
-// write, a wait, a switch of tasks and a read.
+// Pipes, stream and datagram sockets, eventfds, pseudo-terminals, inotify and timers, mixed alike in each number of
+// them, and a task for each. One is made ready, and the task that waits for it makes the next one ready, at random: so
+// a figure is that of a write, a wait, a switch of tasks and a read.
 //
 // A native program on poll(2) does the same, for comparison: there the kernel looks at every descriptor each time.
 

@@ -4,14 +4,14 @@
 //     bun bench/wait-latency.ts --quick
 //     bun bench/wait-latency.ts --rounds 5 --samples 1000 --gap-us 2500
 //
-// A program of its own (bench/pty-writer.zig) writes the time into a raw pseudo-terminal, again and again, with random pauses of
-// 1.25 to 3.75 ms: whoever waits is asleep each time, and no timer keeps step. Each contender is a process that waits for it, and
-// compares what it reads with its own clock as soon as it goes on.
+// A program of its own (bench/pty-writer.zig) writes the time into a raw pseudo-terminal, again and again, with random
+// pauses of 1.25 to 3.75 ms: whoever waits is asleep each time, and no timer keeps step. Each contender is a process that
+// waits for it, and compares what it reads with its own clock as soon as it goes on.
 //
-// The contenders: this package's stream, and its wait for a descriptor of others, on `run`; the same on `blockOn`, which has no
-// second thread; a timer of 1 ms that tries to read, as wrappers of serial ports and terminals do on Bun; and a native program
-// in which one thread waits in poll(2) and hands over to another by an eventfd (bench/pty-poll.zig), which is as good as it can get
-// with a second thread.
+// The contenders: this package's stream, and its wait for a descriptor of others, on `run`; the same on `blockOn`, which
+// has no second thread; a timer of 1 ms that tries to read, as wrappers of serial ports and terminals do on Bun; and a
+// native program in which one thread waits in poll(2) and hands over to another by an eventfd (bench/pty-poll.zig), which
+// is as good as it can get with a second thread.
 //
 // The kernel itself hands the bytes of a pseudo-terminal over in a thread of its own, which is in all figures.
 

@@ -5,9 +5,9 @@
  *     bun tasks/serial-console.ts --port /dev/ttyS0 --data-bits 7 --parity even --flow hardware
  *     printf 'AT\r' | bun tasks/serial-console.ts --port /dev/ttyACM0 --quiet-ms 500
  *
- * Every key goes to the port as it is pressed, Ctrl-C included. Ctrl-A is the escape key: Ctrl-A X ends the program, Ctrl-A B sends
- * a break, Ctrl-A L shows the modem lines, and Ctrl-A twice sends one. The terminal and the port are left as they were,
- * whatever ends the program.
+ * Every key goes to the port as it is pressed, Ctrl-C included. Ctrl-A is the escape key: Ctrl-A X ends the program,
+ * Ctrl-A B sends a break, Ctrl-A L shows the modem lines, and Ctrl-A twice sends one. The terminal and the port are left
+ * as they were, whatever ends the program.
  *
  * If the input is no terminal, its bytes are sent as they are, without an escape key; at its end the program shows what
  * comes until the port has been quiet for `--quiet-ms` (1,000, if nothing else is said).

@@ -4,13 +4,13 @@
  * Facts. What is set of a port is set for all who have it open, and stays when they are gone. Waiting until all is sent
  * (tcdrain(3)) blocks the thread for as long as flow control likes, and nothing tells when the last byte is gone: poll(2)
  * says "writable" long before. What can be asked at once is how many bytes the driver still has, and of most chips
- * whether the last bit is out. A begin of a break waits for what is unsent; so does closing, for up to 30 s, and putting the
+ * whether the last bit is out. To begin a break waits for what is unsent; so does closing, for up to 30 s; putting the
  * settings back does not, which would send the rest at another speed.
  *
- * Decision. `drain` asks, and sleeps for as long as the line needs for what is left by its speed: twice or three times in all, if
- * nobody stops it. While nothing moves it asks less and less often; and never more than a tenth of a second apart,
- * because a device behind USB may know nothing of a speed and be done at once. `sendBreak` drains first. `close`
- * throws away what is unsent, and puts back what was set.
+ * Decision. `drain` asks, and sleeps for as long as the line needs by its speed for what is left, so that the second
+ * answer is mostly the last. While nothing moves it asks less and less often; and it never asks more than a tenth of
+ * a second apart, because a device behind USB may know nothing of a speed and be done at once. `sendBreak` drains first.
+ * `close` throws away what is unsent, and puts back what was set.
  */
 
 import { spendBudget } from "../core/budget.ts";
@@ -37,8 +37,9 @@ import { TerminalStream } from "./terminal-stream.ts";
 export interface SerialOptions extends SettingChanges {
   readonly baud: number;
   /**
-   * Whether others are kept from opening the port meanwhile (TIOCEXCL of ioctl_tty(2)), and the port is refused if somebody has
-   * done so; by default so.
+   * Whether others are kept from opening the port meanwhile (TIOCEXCL of ioctl_tty(2)), and the port is refused if
+   * somebody has done so; by default so. If not, all who have it open have the settings in common, and whoever closes it first puts back
+   * those that it found.
    */
   readonly exclusive?: boolean | undefined;
 }
@@ -67,8 +68,8 @@ export interface ModemLines {
  *     yield* port.write("AT\r");
  *     const answer = yield* port.readUntil("\r", { limitBytes: 80 });
  *
- * What was set before is set again when the port is closed. At the other end's hang-up, and when the device is unplugged, a read finds the
- * end and a write fails with `EIO`.
+ * What was set before is set again when the port is closed. When the device is unplugged, or the other end of a
+ * pseudo-terminal is closed, a read finds the end and a write fails with `EIO`.
  * @throws TypeError and RangeError for an argument that is none; SystemError `ENOENT`, `EACCES`, `ENOTTY` if it is no
  *   terminal, `EBUSY` if somebody has it alone, `EIO` if there is no device behind it; UnsupportedError if the device does
  *   not take the settings
@@ -146,7 +147,8 @@ export class SerialPort extends TerminalStream {
   }
 
   /**
-   * Turns the lines of this side on or off; one that is not named stays as it is. With "hardware" flow control the system has RTS.
+   * Turns the lines of this side on or off; one that is not named stays as it is. With "hardware" flow control RTS is the
+   * system's.
    * @throws what `modemLines` throws
    */
   setModemLines({ dtr, rts }: Partial<Pick<ModemLines, "dtr" | "rts">>): void {
@@ -157,8 +159,8 @@ export class SerialPort extends TerminalStream {
   }
 
   /**
-   * Suspends the task until all that was written is on the line, to its last bit, as far as the device can tell; of a write that
-   * is still going on, what it has got rid of.
+   * Suspends the task until all that was written is on the line, to its last bit, as far as the device can tell; of a
+   * write that is still going on, what it has got rid of.
    * @throws SystemError `EIO` after a hang-up; ClosedError if the port is closed, before or meanwhile
    */
   *drain(): Operation<void> {
@@ -224,8 +226,10 @@ export class SerialPort extends TerminalStream {
     const { system, descriptor } = this;
     // The task that sends a break finds the port closed. If the device is gone, nothing of this is to be done.
     this.endBreak();
-    if (system.terminals.unsentBytes(descriptor) > 0) system.terminals.discard(descriptor, Queued.UNSENT);
-    if (this.before !== null) system.terminals.setMode(descriptor, this.before);
+    if (this.before !== null) {
+      if (system.terminals.unsentBytes(descriptor) > 0) system.terminals.discard(descriptor, Queued.UNSENT);
+      system.terminals.setMode(descriptor, this.before);
+    }
     if (this.isExclusive) system.terminals.setExclusive(descriptor, false);
     super.closeDescriptor();
     for (const suspension of this.waiting)
@@ -320,7 +324,7 @@ const OPEN_WORDS: Readonly<Record<string, string>> = {
   EIO: "there is no device behind this name",
 };
 
-/** What drivers say that have no modem lines; it was EINVAL before Linux 5.11. */
+/** What drivers say that have no modem lines; on older kernels it is EINVAL. */
 const NO_MODEM_LINES: readonly string[] = ["ENOTTY", "EINVAL"];
 
 const QUEUED = { received: Queued.RECEIVED, unsent: Queued.UNSENT, both: Queued.BOTH } as const;

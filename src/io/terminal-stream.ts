@@ -1,13 +1,14 @@
 /**
  * A stream on a terminal: the base of both ends of a pseudo-terminal, and of serial ports.
  *
- * Facts. When the other end of a pseudo-terminal was closed, or a serial device is gone, a read of the terminal finds the end (0), one of
- * the controlling end fails with EIO, and a write fails with EIO (pty(7), tty_io.c); the event queue reports a hang-up. None of it
- * need be final: another program may open the terminal again, and the controlling end goes on. In a terminal that is not
- * raw Ctrl-D makes one read find the end, and a line ends a read, so a short read does not mean that nothing is left (termios(3)).
+ * Facts. When the controlling end of a pseudo-terminal is closed, or a serial device is gone, a read finds the end (0) and
+ * a write fails with EIO. When all have closed the other end, a read of the controlling end fails with EIO, and a write
+ * fills what the system holds for the next one (tty_io.c, pty.c). The event queue reports a hang-up either way. The latter
+ * is not final: another program may open the terminal again. In a terminal that is not raw Ctrl-D makes one read find
+ * the end, and a line ends a read, so a short read does not mean that nothing is left (termios(3)).
  *
- * Decision. EIO is the end for a read, and an error with words for a write. A hang-up stays known only until a read or a
- * write is told to wait: then somebody has come back. A read is tried until it would block.
+ * Decision. EIO is the end for a read, and an error with words for a write. In each direction a hang-up stays known until
+ * that is told to wait: it will be told again. A read is tried until it would block.
  */
 
 import { SystemError, UnsupportedError } from "../core/errors.ts";
@@ -27,15 +28,15 @@ export abstract class TerminalStream extends DescriptorStream {
   }
 
   override tryReadBehind(buffer: Uint8Array, offset: number): number {
-    return this.unlessHungUp(super.tryReadBehind(buffer, offset));
+    return this.noticeReturn(super.tryReadBehind(buffer, offset), Readiness.READ_CLOSED);
   }
 
   override tryWrite(bytes: Uint8Array, start: number, end: number): number {
-    return this.unlessHungUp(super.tryWrite(bytes, start, end));
+    return this.noticeReturn(super.tryWrite(bytes, start, end), Readiness.WRITE_CLOSED);
   }
 
   override tryWriteAll(parts: readonly Uint8Array[], first: number, offset: number): number {
-    return this.unlessHungUp(super.tryWriteAll(parts, first, offset));
+    return this.noticeReturn(super.tryWriteAll(parts, first, offset), Readiness.WRITE_CLOSED);
   }
 
   /** What it means that the other side has gone, in words. */
@@ -66,11 +67,9 @@ export abstract class TerminalStream extends DescriptorStream {
     return new SystemError({ code, errno, syscall, path, description: this.hangUpWords });
   }
 
-  /** What must wait will be told of: so whoever had hung up has come back. */
-  private unlessHungUp(transferred: number): number {
-    if (transferred === WOULD_BLOCK) this.source.readiness &= ~HANG_UP;
+  /** Who is told to wait will be told when it is over. Of the other direction that says nothing. */
+  private noticeReturn(transferred: number, closed: Readiness): number {
+    if (transferred === WOULD_BLOCK) this.source.readiness &= ~closed;
     return transferred;
   }
 }
-
-const HANG_UP: Readiness = Readiness.READ_CLOSED | Readiness.WRITE_CLOSED | Readiness.HUNG_UP;

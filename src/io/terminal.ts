@@ -19,8 +19,8 @@ export function* isTerminal(descriptor: number): Operation<boolean> {
 }
 
 /**
- * Makes a terminal raw, such as the standard input: each key comes as it is pressed, unseen, Ctrl-C included (cfmakeraw(3)). What
- * was set before is set again when the result is disposed of.
+ * Makes a terminal raw, such as the standard input: each key comes as it is pressed, unseen, Ctrl-C included
+ * (cfmakeraw(3)). What was set before is set again when the result is disposed of.
  *
  *     using _raw = yield* rawMode(0);
  *

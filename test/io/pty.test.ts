@@ -109,6 +109,24 @@ describe.each(WAYS)("a pseudo-terminal in %s", (_name, way) => {
       expect(yield* join(again)).toBe("again");
     }));
 
+  test("keeps what is written while nobody has it open, and is at its end for who reads meanwhile", () =>
+    way(function* main() {
+      using pty = yield* openPty({ raw: true });
+      const { controller } = pty;
+      const first = yield* pty.openTerminal();
+      const reading = yield* spawn(() => controller.read(new Uint8Array(1)));
+      yield* yieldNow();
+      first.close();
+      expect(yield* join(reading)).toBe(0);
+      const writing = yield* spawn(() => controller.write(MORE_THAN_IT_HOLDS));
+      for (let turn = 0; turn < 3; turn++) yield* yieldNow();
+      expect(writing.state).toBe("suspended");
+      for (let time = 0; time < 2; time++) expect(yield* controller.read(new Uint8Array(1))).toBe(0);
+      using second = yield* pty.openTerminal();
+      yield* second.readExactly(new Uint8Array(MORE_THAN_IT_HOLDS.byteLength));
+      yield* join(writing);
+    }));
+
   test("wakes who reads the controller when the other end vanishes", () =>
     way(function* main() {
       using pty = yield* openPty({ raw: true });

@@ -192,6 +192,15 @@ describe("close", () => {
     ]);
   });
 
+  test("touches nothing of a port that somebody else has alone", async () => {
+    const line = new ScriptedLine();
+    line.queue(1000);
+    line.isTaken = true;
+    const opening = new Executor(line).run(() => errorOf(openSerial("/dev/ttyS0", { baud: 9600 })));
+    expect((await settled(line, opening))["code"]).toBe("EBUSY");
+    expect(line.log).toEqual(["0 ms: open", "0 ms: close"]);
+  });
+
   test("has nothing to throw away after drain", async () => {
     const line = new ScriptedLine();
     await onLine(line, function* (port) {

@@ -10,6 +10,7 @@ import { ScriptedWorld } from "./scripted-world.ts";
 const DESCRIPTOR = 100;
 const NOT_A_TERMINAL = -25;
 const IO_ERROR = -5;
+const BUSY = -16;
 
 export class ScriptedLine extends ScriptedWorld {
   /** The bytes that the driver has not sent. */
@@ -21,6 +22,8 @@ export class ScriptedLine extends ScriptedWorld {
   isStopped = false;
   /** How many bytes the chip keeps to itself; null if the driver cannot tell whether it is empty. */
   chipBytes: number | null = null;
+  /** Another program has it alone. */
+  isTaken = false;
   /** The device is gone. */
   isGone = false;
   /** What the device makes of the speed that is asked for. */
@@ -112,6 +115,7 @@ export class ScriptedLine extends ScriptedWorld {
         return 0;
       },
       setExclusive: (_descriptor, isOn) => {
+        if (isOn && this.isTaken) return BUSY;
         this.tell(isOn ? "alone" : "shared");
         return 0;
       },

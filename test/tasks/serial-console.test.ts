@@ -2,7 +2,7 @@
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { openPty, type Operation, promise, type Pty, run, type Terminal } from "../../src/index.ts";
+import { openPipe, openPty, type Operation, promise, type Pty, run, type Terminal } from "../../src/index.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { openReactor } from "../support/loopback.ts";
 import { settingsOf, speedOf } from "../support/terminals.ts";
@@ -76,7 +76,7 @@ describe("serial-console with pipes", () => {
   test("sends its input as it is, the escape key included, and ends when the port is quiet", () =>
     run(function* main() {
       using line = yield* openPty({ raw: true });
-      const child = startWith("AT\x01x\r", ["--port", line.path, "--quiet-ms", "0"]);
+      const child = yield* startWith("AT\x01x\r", ["--port", line.path, "--quiet-ms", "0"]);
       expect(yield* readText(line.controller, 5)).toBe("AT\x01x\r");
       expect(yield* promise(child.exited)).toBe(0);
       expect(yield* promise(child.stderr.text())).toBe("");
@@ -85,13 +85,15 @@ describe("serial-console with pipes", () => {
   test("shows what comes after the end of its input, and reports a hang-up", () =>
     run(function* main() {
       using line = yield* openPty({ raw: true });
-      const child = startWith("question", ["--port", line.path, "--quiet-ms", "60000"]);
+      using output = yield* openPipe();
+      const args = ["--port", line.path, "--quiet-ms", "60000"];
+      const child = yield* startWith("question", args, output.writer.descriptor);
+      output.writer.close();
       yield* readText(line.controller, 8);
       yield* line.controller.write("answer\n");
-      const output = child.stdout.getReader();
-      let shown = "";
-      while (shown !== "answer\n") shown += Buffer.from((yield* promise(output.read())).value!).toString();
+      expect(yield* output.reader.readUntil("\n")).toEqual(new Uint8Array(Buffer.from("answer")));
       line.close();
+      expect(yield* output.reader.readToEnd()).toHaveLength(0);
       expect(yield* promise(child.exited)).toBe(1);
       expect(yield* promise(child.stderr.text())).toBe(`${line.path} was hung up\n`);
     }));
@@ -130,9 +132,17 @@ function* startIn(screen: Pty, args: readonly string[]): Operation<Bun.Subproces
   return Bun.spawn([process.execPath, PROGRAM, ...args], { ...stdio, env });
 }
 
-function startWith(input: string, args: readonly string[]): Bun.Subprocess<Uint8Array, "pipe", "pipe"> {
-  const stdin = new TextEncoder().encode(input);
-  return Bun.spawn([process.execPath, PROGRAM, ...args], { stdin, stdout: "pipe", stderr: "pipe" });
+/** Starts the program with `input` in a pipe as its standard input, and its standard output ignored, or a descriptor. */
+function* startWith(
+  input: string,
+  args: readonly string[],
+  stdout: "ignore" | number = "ignore",
+): Operation<Bun.Subprocess<number, typeof stdout, "pipe">> {
+  using pipe = yield* openPipe();
+  const stdin = pipe.reader.descriptor;
+  const child = Bun.spawn([process.execPath, PROGRAM, ...args], { stdin, stdout, stderr: "pipe" });
+  yield* pipe.writer.write(input);
+  return child;
 }
 
 /** The program says that it is connected before it makes the terminal raw, and nothing says when it has. */
