@@ -72,6 +72,8 @@ export interface System extends TransferCalls {
   errorOf(result: number, syscall: string, subject?: CallSubject): SystemError;
   /** The error number of a time-out. */
   readonly timedOut: number;
+  /** The error number of a terminal whose other side is gone. */
+  readonly hungUp: number;
   /** Tells the person who runs the program of something that they can change. */
   warn(message: string): void;
 

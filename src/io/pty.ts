@@ -33,7 +33,7 @@ export interface PtyOptions {
  *
  * Until its other end is opened for the first time a read of the controller waits. When that end is closed by all who have
  * it, the controller is at its end, after what was printed; and it goes on if somebody opens the terminal again, who gets
- * what was written meanwhile: some KiB, then a write waits.
+ * what was written meanwhile: some KiB, then a write fails with `EIO`.
  * @throws RangeError for a size that is none; SystemError such as `EMFILE`, `ENOSPC` if there are as many terminals as the
  *   system allows (pty(7))
  */

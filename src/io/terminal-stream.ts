@@ -8,7 +8,9 @@
  * the end, and a line ends a read, so a short read does not mean that nothing is left (termios(3)).
  *
  * Decision. EIO is the end for a read, and an error with words for a write. In each direction a hang-up stays known until
- * that is told to wait: it will be told again. A read is tried until it would block.
+ * that is told to wait: it will be told again if it is still so, which every write that is tried brings about (tty_io.c
+ * wakes all who wait for room). A write that is told of it twice, and would still have to wait, fails: there may never be
+ * anybody who reads. A read is tried until it would block.
  */
 
 import { SystemError, UnsupportedError } from "../core/errors.ts";
@@ -18,6 +20,9 @@ import { DescriptorStream } from "./descriptor-stream.ts";
 import { WOULD_BLOCK } from "./stream-operations.ts";
 
 export abstract class TerminalStream extends DescriptorStream {
+  /** The write that is under way has met a hang-up, and would have had to wait. */
+  private isHangUpDoubted = false;
+
   constructor(
     system: System,
     descriptor: number,
@@ -28,15 +33,23 @@ export abstract class TerminalStream extends DescriptorStream {
   }
 
   override tryReadBehind(buffer: Uint8Array, offset: number): number {
-    return this.noticeReturn(super.tryReadBehind(buffer, offset), Readiness.READ_CLOSED);
+    const received = super.tryReadBehind(buffer, offset);
+    // Whoever had hung up has come back.
+    if (received === WOULD_BLOCK) this.source.readiness &= ~Readiness.READ_CLOSED;
+    return received;
+  }
+
+  override beginWrite(): void {
+    super.beginWrite();
+    this.isHangUpDoubted = false;
   }
 
   override tryWrite(bytes: Uint8Array, start: number, end: number): number {
-    return this.noticeReturn(super.tryWrite(bytes, start, end), Readiness.WRITE_CLOSED);
+    return this.unlessHungUp(super.tryWrite(bytes, start, end));
   }
 
   override tryWriteAll(parts: readonly Uint8Array[], first: number, offset: number): number {
-    return this.noticeReturn(super.tryWriteAll(parts, first, offset), Readiness.WRITE_CLOSED);
+    return this.unlessHungUp(super.tryWriteAll(parts, first, offset));
   }
 
   /** What it means that the other side has gone, in words. */
@@ -67,9 +80,13 @@ export abstract class TerminalStream extends DescriptorStream {
     return new SystemError({ code, errno, syscall, path, description: this.hangUpWords });
   }
 
-  /** Who is told to wait will be told when it is over. Of the other direction that says nothing. */
-  private noticeReturn(transferred: number, closed: Readiness): number {
-    if (transferred === WOULD_BLOCK) this.source.readiness &= ~closed;
-    return transferred;
+  /** The first time the hang-up may be an old one, and the second time it is not. */
+  private unlessHungUp(sent: number): number {
+    const { source } = this;
+    const isHungUp = sent === WOULD_BLOCK && (source.readiness & Readiness.WRITE_CLOSED) !== 0;
+    if (isHungUp && this.isHangUpDoubted) throw this.errorOf(this.system.hungUp, "write");
+    this.isHangUpDoubted = isHungUp;
+    if (isHungUp) source.readiness &= ~Readiness.WRITE_CLOSED;
+    return sent;
   }
 }

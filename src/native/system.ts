@@ -39,6 +39,7 @@ function makeSystem(): System {
     meaningOf,
     errorOf,
     timedOut: -constants.errno.ETIMEDOUT,
+    hungUp: -constants.errno.EIO,
     parseAddress,
     warn: (message) => process.emitWarning(message, "BunReactorWarning"),
     resolve: resolveName,

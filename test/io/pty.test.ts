@@ -2,6 +2,7 @@
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import {
+  cancel,
   ClosedError,
   isTerminal,
   join,
@@ -11,6 +12,7 @@ import {
   type Operation,
   promise,
   rawMode,
+  readable,
   run,
   spawn,
   SystemError,
@@ -20,6 +22,7 @@ import {
   yieldNow,
 } from "../../src/index.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
+import { EventCounter } from "../support/libc.ts";
 import { errorOf, openReactor, WAYS } from "../support/loopback.ts";
 import { TestReactor } from "../support/reactors.ts";
 import { settingsOf } from "../support/terminals.ts";
@@ -109,21 +112,36 @@ describe.each(WAYS)("a pseudo-terminal in %s", (_name, way) => {
       expect(yield* join(again)).toBe("again");
     }));
 
-  test("keeps what is written while nobody has it open, and is at its end for who reads meanwhile", () =>
+  test("takes some of what is written while nobody has it open, then fails with EIO, and stays at its end", () =>
     way(function* main() {
       using pty = yield* openPty({ raw: true });
       const { controller } = pty;
       const first = yield* pty.openTerminal();
+      // Both directions are waited for once, so that nobody asks for the hang-up when it comes.
       const reading = yield* spawn(() => controller.read(new Uint8Array(1)));
-      yield* yieldNow();
-      first.close();
-      expect(yield* join(reading)).toBe(0);
-      const writing = yield* spawn(() => controller.write(MORE_THAN_IT_HOLDS));
-      for (let turn = 0; turn < 3; turn++) yield* yieldNow();
+      const writing = yield* spawn(() => errorOf(controller.write(MORE_THAN_IT_HOLDS)));
+      yield* onePoll();
+      yield* cancel(reading);
       expect(writing.state).toBe("suspended");
+      first.close();
+      const words = `write EIO ${pty.path}: nobody has the terminal open any more`;
+      expect((yield* join(writing)).message).toBe(words);
       for (let time = 0; time < 2; time++) expect(yield* controller.read(new Uint8Array(1))).toBe(0);
+      expect((yield* errorOf(controller.writeAll([MORE_THAN_IT_HOLDS, "x"]))).message).toBe(words);
       using second = yield* pty.openTerminal();
-      yield* second.readExactly(new Uint8Array(MORE_THAN_IT_HOLDS.byteLength));
+      yield* second.read(new Uint8Array(65_536));
+      yield* second.write("x");
+      expect(yield* readText(controller, 1)).toBe("x");
+    }));
+
+  test("takes what is written before its first opening, and more when it is opened", () =>
+    way(function* main() {
+      using pty = yield* openPty({ raw: true });
+      const writing = yield* spawn(() => pty.controller.write(MORE_THAN_IT_HOLDS));
+      yield* onePoll();
+      expect(writing.state).toBe("suspended");
+      using terminal = yield* pty.openTerminal();
+      yield* terminal.readExactly(new Uint8Array(MORE_THAN_IT_HOLDS.byteLength));
       yield* join(writing);
     }));
 
@@ -315,6 +333,13 @@ function* startIn(pty: Pty, command: string[]): Operation<Bun.Subprocess> {
   using end = yield* pty.openDescriptor();
   const { descriptor } = end;
   return Bun.spawn(command, { stdin: descriptor, stdout: descriptor, stderr: descriptor });
+}
+
+/** Ends when the event queue has been asked once more. */
+function* onePoll(): Operation<void> {
+  using counter = new EventCounter(1);
+  yield* readable(counter.descriptor);
+  yield* yieldNow();
 }
 
 function* readText(stream: Terminal, length: number): Operation<string> {

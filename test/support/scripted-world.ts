@@ -69,6 +69,7 @@ export class ScriptedWorld extends VirtualDriver {
       meaningOf,
       errorOf,
       timedOut: -110,
+      hungUp: -5,
       parseAddress,
       warn: (message) => void this.warnings.push(message),
       resolve: (name) => this.resolve(name),
