@@ -9,10 +9,11 @@ import {
   makeNamedPipe,
   openNamedPipe,
   openPipe,
+  openPty,
+  openSerial,
   run,
   unixPair,
 } from "../../src/index.ts";
-import { fdStream, openNamedPipe, makeNamedPipe, openPipe, openPty, openSerial, run } from "../../src/index.ts";
 import { checkByteStream, checkOneWayStream, type OneWayPair, type StreamPair } from "../../src/test.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf } from "../support/failure.ts";
