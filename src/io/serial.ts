@@ -38,8 +38,8 @@ export interface SerialOptions extends SettingChanges {
   readonly baud: number;
   /**
    * Whether others are kept from opening the port meanwhile (TIOCEXCL of ioctl_tty(2)), and the port is refused if
-   * somebody has done so; by default so. If not, all who have it open have the settings in common, and whoever closes it first puts back
-   * those that it found.
+   * somebody has done so; by default so. If not, all who have it open have the settings in common, and whoever closes it
+   * puts back those that it found.
    */
   readonly exclusive?: boolean | undefined;
 }
