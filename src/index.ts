@@ -110,6 +110,9 @@ export {
   type PipeReader,
   type PipeWriter,
 } from "./io/pipe.ts";
+export { type ChildProcess, type ChildStream, type ProcessOptions, startProcess } from "./io/process.ts";
+export { type ProcessResult, runProcess, type RunProcessOptions } from "./io/run-process.ts";
+export type { ExitStatus } from "./core/process-system.ts";
 export {
   connect,
   type ConnectOptions,

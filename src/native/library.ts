@@ -11,9 +11,11 @@ import { fileURLToPath } from "node:url";
 import { UnsupportedError } from "../core/errors.ts";
 import { DATAGRAM_FUNCTIONS } from "./functions/datagram.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
+import { PROCESS_FUNCTIONS } from "./functions/process.ts";
 import { QUEUE_FUNCTIONS } from "./functions/queue.ts";
 import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
 import { UNIX_FUNCTIONS } from "./functions/unix.ts";
+import { WATCH_FUNCTIONS } from "./functions/watch.ts";
 
 /** Every function of `zig/src/abi.zig`, a table for each family. */
 const FUNCTIONS = {
@@ -22,6 +24,8 @@ const FUNCTIONS = {
   ...FILE_FUNCTIONS,
   ...UNIX_FUNCTIONS,
   ...DATAGRAM_FUNCTIONS,
+  ...PROCESS_FUNCTIONS,
+  ...WATCH_FUNCTIONS,
 };
 
 /** The library's functions. */
@@ -43,6 +47,7 @@ export const UNIX_ADDRESS_BYTES = 112;
 export const UNIX_MESSAGE_BYTES = 1168;
 export const DATAGRAM_SLOT_BYTES = 40;
 export const PIPE_PAIR_BYTES = 8;
+export const WATCH_EVENT_BYTES = 16;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
   1: RING_HEADER_BYTES,
@@ -52,6 +57,7 @@ const SIZES_BYTES: Readonly<Record<number, number>> = {
   10: UNIX_ADDRESS_BYTES,
   11: UNIX_MESSAGE_BYTES,
   12: DATAGRAM_SLOT_BYTES,
+  18: WATCH_EVENT_BYTES,
   25: PIPE_PAIR_BYTES,
 };
 

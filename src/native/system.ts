@@ -6,7 +6,9 @@ import { AddressMemory, parseAddress } from "./address.ts";
 import { datagramSystem } from "./datagram-system.ts";
 import { fileSystem } from "./file-system.ts";
 import { nativeLibrary } from "./library.ts";
+import { processSystem } from "./process-system.ts";
 import { unixSystem } from "./unix-system.ts";
+import { watchSystem } from "./watch-system.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
 import { errorOf, meaningOf } from "./status.ts";
 
@@ -70,6 +72,8 @@ function makeSystem(): System {
     files: fileSystem(functions),
     unix: unixSystem(functions),
     datagrams: datagramSystem(functions),
+    processes: processSystem(functions),
+    watching: watchSystem(functions),
   };
 }
 

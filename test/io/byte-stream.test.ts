@@ -10,6 +10,7 @@ import {
   openNamedPipe,
   openPipe,
   run,
+  startProcess,
   unixPair,
 } from "../../src/index.ts";
 import { checkByteStream, checkOneWayStream, type OneWayPair, type StreamPair } from "../../src/test.ts";
@@ -37,6 +38,8 @@ describe.each(WAYS)("in %s", (_name, way) => {
   test("pipes pass", () => way(() => checkOneWayStream(openPipe)));
 
   test("named pipes pass", () => way(() => checkOneWayStream(namedPipe)));
+
+  test("the standard input and output of a child pass", () => way(() => checkOneWayStream(childPipes)));
 
   test("sockets of others pass", () => way(() => checkByteStream(foreignSockets)));
 
@@ -94,6 +97,12 @@ function* namedPipe(): Operation<OneWayPair> {
   yield* makeNamedPipe(path.name);
   const reader = yield* openNamedPipe(path.name, "read");
   return { reader, writer: yield* openNamedPipe(path.name, "write") };
+}
+
+/** What goes into the child comes out of it. */
+function* childPipes(): Operation<OneWayPair> {
+  const { stdin, stdout } = yield* startProcess(["cat"], { stdin: "pipe" });
+  return { writer: stdin, reader: stdout };
 }
 
 function* foreignSockets(): Operation<StreamPair> {

@@ -99,6 +99,8 @@ export class ScriptedWorld extends VirtualDriver {
       files: unscripted("files"),
       unix: unscripted("unix"),
       datagrams: unscripted("datagrams"),
+      processes: unscripted("processes"),
+      watching: unscripted("watching"),
     };
   }
 
