@@ -113,6 +113,7 @@ export {
 export { type ChildProcess, type ChildStream, type ProcessOptions, startProcess } from "./io/process.ts";
 export { type ProcessResult, runProcess, type RunProcessOptions } from "./io/run-process.ts";
 export type { ExitStatus } from "./core/process-system.ts";
+export { watch, type Watcher, type WatchEvent, type WatchOptions } from "./io/watch.ts";
 export {
   connect,
   type ConnectOptions,

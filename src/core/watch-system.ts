@@ -54,6 +54,8 @@ export interface WatchSystem {
   remove(descriptor: number, watch: number): number;
   /** Some of what has happened, in order; or an error number, that of "would block" if all has been told. */
   read(descriptor: number): readonly SystemWatchEvent[] | number;
+  /** Whether it is a folder, or a symbolic link to one. */
+  isFolder(path: string): boolean;
   /** What is in a folder; or an error number. */
   list(path: string): readonly FolderEntry[] | number;
   /** The path from the root of the file system, whatever the current folder will be. */

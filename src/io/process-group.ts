@@ -42,6 +42,19 @@ export class ProcessGroup {
     return this.peeked ?? this.started.status;
   }
 
+  /**
+   * For `blockOn`, in which only a descriptor tells of the end: kills the child if there is none.
+   * @throws UnsupportedError then
+   */
+  refuseUnlessWaitable(): void {
+    const descriptor = this.system.processes.open(this.id);
+    if (descriptor < 0) {
+      this.sendNamed("SIGKILL");
+      throw this.explain(descriptor);
+    }
+    this.system.close(descriptor);
+  }
+
   /** Waits for the end of the child itself. Several tasks may. */
   *childEnded(): Operation<ExitStatus> {
     if (this.status === null) {

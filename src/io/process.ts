@@ -12,7 +12,7 @@
  * group, and waits.
  */
 
-import { currentSystem } from "../core/current-system.ts";
+import { currentSystem, hostRuns } from "../core/current-system.ts";
 import { disposeOperation, type OperationDisposable } from "../core/dispose-operation.ts";
 import { assertInteger, assertTime, describeValue } from "../core/errors.ts";
 import { Access } from "../core/file-system.ts";
@@ -67,7 +67,8 @@ export interface ProcessOptions {
  * itself ends with the scope as well; what has left its group, as daemons do, is not reached.
  * @param command the program and its arguments
  * @throws TypeError or RangeError for arguments that are none; SystemError that names the program or the folder: `ENOENT`,
- *   `EACCES`, `ENOTDIR`, `EBADF` for a descriptor that is closed, `EMFILE`, `E2BIG`
+ *   `EACCES`, `ENOTDIR`, `EBADF` for a descriptor that is closed, `EMFILE`, `E2BIG`; UnsupportedError in `blockOn`, if the
+ *   kernel has no descriptors of processes (before Linux 5.4)
  */
 export function* startProcess(command: readonly string[], options: ProcessOptions = {}): Operation<ChildProcess> {
   assertCommand(command);
@@ -80,7 +81,9 @@ export function* startProcess(command: readonly string[], options: ProcessOption
   const descriptors = [pipes.open("stdin", stdin), pipes.open("stdout", stdout), pipes.open("stderr", stderr)] as const;
   const started = system.processes.start({ command, folder: cwd, environment: env, descriptors });
   const name = `child ${command[0]} (process ${started.processId})`;
-  const child = new ChildProcess(name, new ProcessGroup(system, started, name), pipes.take(name));
+  const group = new ProcessGroup(system, started, name);
+  if (!(yield* hostRuns())) group.refuseUnlessWaitable();
+  const child = new ChildProcess(name, group, pipes.take(name));
   child.keeper = yield* spawn(() => child.keep(graceMs), { daemon: true, name });
   return child;
 }
@@ -139,7 +142,6 @@ export class ChildProcess implements Disposable, OperationDisposable {
    * In `run` the child is gone from the system by then. `blockOn` holds up Bun, which takes the exit status: there it
    * stays as a zombie (wait(2)) until the host's loop has its next turn.
    * @returns how it has ended
-   * @throws UnsupportedError in `blockOn`, if the kernel has no descriptors of processes (before Linux 5.4)
    */
   wait(): Operation<ExitStatus> {
     return this.group.childEnded();

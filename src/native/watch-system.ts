@@ -1,6 +1,6 @@
 /** `WatchSystem` over the Zig library. */
 
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { FolderEntry, SystemWatchEvent, WatchSystem } from "../core/watch-system.ts";
 import { resultOf, toCString } from "./file-system.ts";
@@ -16,6 +16,7 @@ export function watchSystem(functions: NativeFunctions): WatchSystem {
       const result = functions.watch_read(descriptor, memory.bytes, memory.bytes.byteLength);
       return result < 0 ? result : memory.read(result);
     },
+    isFolder: (path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true,
     list,
     absolute: (path) => resolve(path),
   };
