@@ -10,8 +10,9 @@
  * descriptor. Once nobody is left no signal is sent any more.
  */
 
+import { now } from "../core/clock.ts";
 import { hostRuns } from "../core/current-system.ts";
-import { assertInteger, describeValue, invariant, UnsupportedError } from "../core/errors.ts";
+import { assertInteger, CleanupTimeoutError, describeValue, invariant, UnsupportedError } from "../core/errors.ts";
 import { Interest, Readiness } from "../core/interest.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { promise } from "../core/park.ts";
@@ -108,9 +109,19 @@ export class ProcessGroup {
       yield* moveOnAfter(graceMs, this.emptied());
     } finally {
       // Also if the clean-up that this is part of has no time left.
-      if (!this.isEmpty) {
-        this.sendNamed("SIGKILL");
-        yield* this.emptied();
+      if (!this.isEmpty) yield* this.killed();
+    }
+  }
+
+  /** Who is killed ends soon, and is waited for though a clean-up without time is interrupted again and again. */
+  private *killed(): Operation<void> {
+    this.sendNamed("SIGKILL");
+    const givesUpMs = (yield* now()) + LONGEST_DEATH_MS;
+    for (;;) {
+      try {
+        return yield* this.emptied();
+      } catch (error) {
+        if (!(error instanceof CleanupTimeoutError) || (yield* now()) >= givesUpMs) throw error;
       }
     }
   }
@@ -173,6 +184,9 @@ export class ProcessGroup {
 }
 
 const NO_DESCRIPTORS_OF_PROCESSES: readonly string[] = ["ENOSYS", "ESRCH", "ECHILD", "EINVAL"];
+
+/** Only a process that hangs in the kernel, on a broken device or a file server, takes longer. */
+const LONGEST_DEATH_MS = 5_000;
 
 /** The last of the real-time signals of Linux (signal(7)). */
 const HIGHEST_SIGNAL = 64;

@@ -22,6 +22,7 @@ import type { ChildDescriptor, ExitStatus } from "../core/process-system.ts";
 import type { System } from "../core/system.ts";
 import type { Task } from "../core/task.ts";
 import { ended, spawn } from "../core/task-operations.ts";
+import { yieldNow } from "../core/yield-now.ts";
 import type { PipeReader, PipeWriter } from "./pipe.ts";
 import { PipeStream } from "./pipe.ts";
 import { ProcessGroup } from "./process-group.ts";
@@ -76,6 +77,8 @@ export function* startProcess(command: readonly string[], options: ProcessOption
   assertStreams({ stdin, stdout, stderr });
   assertTime("startProcess: graceMs", graceMs);
   if (cwd !== undefined) assertText("startProcess: cwd", cwd);
+  // To start a process takes a millisecond or more, so others get their turn between several.
+  yield* yieldNow();
   const system = yield* currentSystem();
   using pipes = new Pipes(system);
   const descriptors = [pipes.open("stdin", stdin), pipes.open("stdout", stdout), pipes.open("stderr", stderr)] as const;

@@ -297,7 +297,7 @@ export class Watcher implements Disposable, Named {
     const other = yield* this.queue.takeOtherHalf(event);
     const to = other === null ? undefined : this.tree.find(other.watch);
     // What a look has found at its new place was reported there.
-    const isGone = other === null || to === undefined || to.found?.has(other.name) === true;
+    const isGone = other === null || to === undefined || to.found?.delete(other.name) === true;
     const path = isGone ? "" : this.tree.shown(to, other.name);
     if (isGone || this.isIgnored(path, isDirectory)) {
       this.tree.drop(from, event.name);
