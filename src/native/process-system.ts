@@ -1,6 +1,6 @@
 /** `ProcessSystem`: what starts processes is `Bun.spawn`, what looks at them is the Zig library. */
 
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants as fileConstants, readdirSync, readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { SystemError } from "../core/errors.ts";
 import type { ExitStatus, ProcessOrder, ProcessSystem, StartedProcess } from "../core/process-system.ts";
@@ -68,6 +68,8 @@ function refuseMissingFolder(folder: string | undefined): void {
   if (result < 0) throw describedError(errorOf(result, "spawn"), folder, "the folder to start it in is not there");
   if (!isFolder)
     throw describedError(errorOf(-constants.errno.ENOTDIR, "spawn"), folder, "what to start it in is no folder");
+  const access = resultOf(() => accessSync(folder, fileConstants.X_OK));
+  if (access < 0) throw describedError(errorOf(access, "spawn"), folder, "you may not enter the folder to start it in");
 }
 
 function explain(error: unknown, program: string): unknown {
@@ -115,8 +117,11 @@ function isAliveIn(groupId: number, processId: number): boolean {
   return Number(group) === groupId && state !== "Z" && state !== "X";
 }
 
+/** Of a signal that has two names, such as SIGABRT and SIGIOT, the first one, which is what Bun says as well. */
 const SIGNAL_NAMES: ReadonlyMap<number, NodeJS.Signals> = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
+  Object.entries(constants.signals)
+    .map(([name, number]) => [number, name as NodeJS.Signals] as const)
+    .toReversed(),
 );
 
 /** `ended_by_signal` in `zig/src/process.zig`. */

@@ -226,9 +226,13 @@ describe.each(WAYS)("in %s", (_name, way) => {
       way(function* main() {
         const byItself = yield* startShell("exit 42");
         const byName = yield* startShell("kill -KILL $$");
+        const byOneOfTwoNames = yield* startShell("ulimit -c 0; kill -ABRT $$");
+        const byAnotherOfTwo = yield* startShell("kill -29 $$");
         const byNumber = yield* startShell(`kill -${FIRST_REAL_TIME_SIGNAL} $$`);
         expect(yield* byItself.wait()).toEqual({ exitCode: 42, signal: null });
         expect(yield* byName.wait()).toEqual({ exitCode: null, signal: "SIGKILL" });
+        expect(yield* byOneOfTwoNames.wait()).toEqual({ exitCode: null, signal: "SIGABRT" });
+        expect(yield* byAnotherOfTwo.wait()).toEqual({ exitCode: null, signal: "SIGIO" });
         expect(yield* byNumber.wait()).toEqual({ exitCode: null, signal: FIRST_REAL_TIME_SIGNAL });
       }));
 
