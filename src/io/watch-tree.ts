@@ -117,8 +117,8 @@ export class WatchTree {
     const { folder } = placed;
     // A folder within itself: the same folder is mounted at two places.
     if (parent.isWithin(folder) || folder.isAt(parent, name)) return null;
-    // It has come here a moment ago, and an event will tell that it has left the other place.
-    this.drop(folder.parent!, folder.name);
+    // It has come here a moment ago, and an event will tell that it has left the other place; or two were exchanged.
+    this.dropFolder(folder);
     return this.placeNew(parent, name);
   }
 
@@ -143,12 +143,18 @@ export class WatchTree {
     return typeof entries === "number" ? [] : entries;
   }
 
-  /** Renames a folder, with all that is below. One that is not watched is awaited at its new place. */
+  /**
+   * Renames a folder, with all that is below. One that is not watched is awaited at its new place. If there was a folder,
+   * that is gone, or has the other name now (RENAME_EXCHANGE of rename(2)): so both names are looked at once more.
+   */
   move(from: Folder, name: string, to: Folder, newName: string): void {
-    from.awaited.delete(name);
     const folder = from.folders.get(name);
-    if (folder === undefined || to.isWithin(folder)) this.await(to, newName);
-    else this.link(folder, to, newName);
+    const hasDisplaced = to.folders.has(newName);
+    if (folder === undefined || to.isWithin(folder) || from.awaited.has(name)) this.await(to, newName);
+    if (folder !== undefined && !to.isWithin(folder)) this.link(folder, to, newName);
+    if (!hasDisplaced) return;
+    this.await(from, name);
+    this.await(to, newName);
   }
 
   /** A name in a folder is gone: what is watched of it is watched no more. */
@@ -156,8 +162,11 @@ export class WatchTree {
     parent.awaited.delete(name);
     parent.found?.delete(name);
     const folder = parent.folders.get(name);
-    if (folder === undefined) return;
-    parent.folders.delete(name);
+    if (folder !== undefined) this.dropFolder(folder);
+  }
+
+  private dropFolder(folder: Folder): void {
+    this.unlink(folder);
     const dropped = [folder];
     for (let next = dropped.pop(); next !== undefined; next = dropped.pop()) {
       dropped.push(...next.folders.values());
@@ -170,8 +179,7 @@ export class WatchTree {
   /** The system watches the folder no more. */
   ended(folder: Folder): void {
     this.forget(folder);
-    // Another may have its name by now.
-    if (folder.parent?.folders.get(folder.name) === folder) folder.parent.folders.delete(folder.name);
+    this.unlink(folder);
   }
 
   /** Names that a look has found, and events may tell of once more. */
@@ -217,10 +225,15 @@ export class WatchTree {
 
   private link(folder: Folder, parent: Folder, name: string): void {
     if (folder.isAt(parent, name)) return;
-    if (folder.parent?.folders.get(folder.name) === folder) folder.parent.folders.delete(folder.name);
+    this.unlink(folder);
     folder.parent = parent;
     folder.name = name;
     parent.folders.set(name, folder);
+  }
+
+  /** Another may have its name by now. */
+  private unlink(folder: Folder): void {
+    if (folder.parent?.folders.get(folder.name) === folder) folder.parent.folders.delete(folder.name);
   }
 
   private forget(folder: Folder): void {

@@ -48,7 +48,10 @@ export type WatchEvent =
       readonly path: string;
       readonly isDirectory: boolean;
     }
-  /** Has another name, or is in another folder; what was at `path` before is gone. */
+  /**
+   * Has another name, or is in another folder; what was at `path` before is gone. Two that were exchanged (RENAME_EXCHANGE
+   * of rename(2)) are two of these, and what is in them, if they are folders, is `created` once more.
+   */
   | {
       readonly kind: "renamed";
       readonly path: string;

@@ -36,7 +36,7 @@ import { expectNothingLeftWhenCancelled } from "../support/cancel-everywhere.ts"
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { eventsUpToNow } from "../support/watching.ts";
+import { eventsUpToNow, exchange } from "../support/watching.ts";
 
 beforeAll(openReactor);
 
@@ -236,6 +236,25 @@ describe.each(WAYS)("in %s", (_name, way) => {
       );
       expect(events).toEqual(["renamed a/ -> b/", "created b/new/"]);
     });
+
+    test("folders that are exchanged are watched under the names that they have then", () =>
+      way(function* main() {
+        using folder = temporaryFolder();
+        for (const name of ["a/in-a", "b/in-b"]) mkdirSync(join(folder.name, name), { recursive: true });
+        using watcher = yield* watch(folder.name, TREE);
+        exchange(join(folder.name, "a"), join(folder.name, "b"));
+        const events = yield* linesUpToNow(watcher, folder.name);
+        expect(events.slice(0, 2)).toEqual(["renamed a/ -> b/", "renamed b/ -> a/"]);
+        expect(events.slice(2).toSorted()).toEqual(["created a/in-b/", "created b/in-a/"]);
+        for (const name of ["a/x", "b/y", "a/in-b/z"]) mkdirSync(join(folder.name, name));
+        expect(yield* linesUpToNow(watcher, folder.name)).toEqual([
+          "created a/x/",
+          "created b/y/",
+          "created a/in-b/z/",
+        ]);
+        // The root, and two with one in each, and three.
+        expect(watchesOf(watcher)).toBe(8);
+      }));
 
     test("a tree that is moved in is reported whole, and watched", () =>
       way(function* main() {
