@@ -45,6 +45,18 @@ export class Folder {
   }
 }
 
+/** What a move was about. */
+export const enum Moved {
+  /** The folder that is known under the old name, or none that is known. */
+  FOLDER,
+  /** One that a look has found under the new name. */
+  FOUND,
+  /** One that was there before the folder that is known under the old name, and still is there. */
+  EARLIER,
+  /** It cannot be told: all this is over. */
+  UNCLEAR,
+}
+
 /** Why a folder cannot be watched: it is gone (null), or what the system says. */
 export class NotPlaced {
   constructor(readonly error: SystemError | null) {}
@@ -144,6 +156,18 @@ export class WatchTree {
   }
 
   /**
+   * What a move from one name to another was about. Folders are found by their names, so one that is watched at the old name
+   * may be another that has come there since: then the new name has another number than it.
+   */
+  whatMoved(from: Folder, name: string, to: Folder, newName: string): Moved {
+    const folder = from.folders.get(name);
+    if (folder === undefined) return to.folders.has(newName) ? Moved.FOUND : Moved.FOLDER;
+    const watch = this.watchOf(to, newName);
+    if (watch === null || watch === folder.watch) return Moved.FOLDER;
+    return this.watchOf(from, name) === folder.watch ? Moved.EARLIER : Moved.UNCLEAR;
+  }
+
+  /**
    * Renames a folder, with all that is below. One that is not watched is awaited at its new place. If there was a folder,
    * that is gone, or has the other name now (RENAME_EXCHANGE of rename(2)): so both names are looked at once more.
    */
@@ -210,6 +234,15 @@ export class WatchTree {
       this.ended(folder);
       this.system.watching.remove(this.descriptor, folder.watch);
     }
+  }
+
+  /** The number of what is watched under a name, or would be; null if that is no folder at the moment. */
+  private watchOf(parent: Folder, name: string): number | null {
+    const { watching } = this.system;
+    const watch = watching.add(this.descriptor, parent.pathIn(this.path, name), WatchTarget.FOLDER);
+    if (watch < 0) return null;
+    if (!this.folders.has(watch)) watching.remove(this.descriptor, watch);
+    return watch;
   }
 
   private place(parent: Folder, name: string): { readonly folder: Folder; readonly isNew: boolean } | NotPlaced {

@@ -22,7 +22,7 @@ import type { System } from "../core/system.ts";
 import { Happened, type SystemWatchEvent } from "../core/watch-system.ts";
 import { yieldNow } from "../core/yield-now.ts";
 import { Pause, WatchQueue } from "./watch-queue.ts";
-import { explainOpen, type Folder, NotPlaced, WatchTree } from "./watch-tree.ts";
+import { explainOpen, type Folder, Moved, NotPlaced, WatchTree } from "./watch-tree.ts";
 
 export interface WatchOptions {
   /** Whether folders in the folder are watched too, at any depth, also those that come later; by default not. */
@@ -49,8 +49,9 @@ export type WatchEvent =
       readonly isDirectory: boolean;
     }
   /**
-   * Has another name, or is in another folder; what was at `path` before is gone. Two that were exchanged (RENAME_EXCHANGE
-   * of rename(2)) are two of these, and what is in them, if they are folders, is `created` once more.
+   * Has another name, or is in another folder; what was at `path` before is gone. Of two folders that were exchanged
+   * (RENAME_EXCHANGE of rename(2)) one is `renamed` and the other one `created`, and so may one be whose names have been
+   * used again before its event was asked for.
    */
   | {
       readonly kind: "renamed";
@@ -308,9 +309,24 @@ export class Watcher implements Disposable, Named {
     } else if (wasIgnored) yield* this.reportCreated(to, other.name, isDirectory);
     else {
       from.found?.delete(event.name);
-      if (isDirectory && this.isRecursive) this.tree.move(from, event.name, to, other.name);
-      yield { kind: "renamed", path, previousPath, isDirectory };
+      if (isDirectory && this.isRecursive) yield* this.reportFolderMove(from, event.name, to, other.name);
+      else yield { kind: "renamed", path, previousPath, isDirectory };
     }
+  }
+
+  private *reportFolderMove(from: Folder, name: string, to: Folder, newName: string): Generator<Step, void, void> {
+    const previousPath = this.tree.shown(from, name);
+    const moved = this.tree.whatMoved(from, name, to, newName);
+    if (moved === Moved.FOLDER) {
+      this.tree.move(from, name, to, newName);
+      yield { kind: "renamed", path: this.tree.shown(to, newName), previousPath, isDirectory: true };
+      return;
+    }
+    if (moved !== Moved.EARLIER) {
+      this.tree.drop(from, name);
+      yield { kind: "removed", path: previousPath, isDirectory: true };
+    }
+    if (moved !== Moved.FOUND) yield* this.reportCreated(to, newName, true);
   }
 
   private *reportCreated(folder: Folder, name: string, isDirectory: boolean): Generator<Step, void, void> {

@@ -4,10 +4,21 @@
  */
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
-import { type Operation, run, watch, type Watcher, type WatchEvent, yieldNow } from "../../src/index.ts";
+import {
+  cancel,
+  type Operation,
+  run,
+  runProcess,
+  spawn,
+  watch,
+  type Watcher,
+  type WatchEvent,
+  yieldNow,
+} from "../../src/index.ts";
 import { Random } from "../../src/testing/random.ts";
+import { change } from "../support/changing-tree.ts";
 import { openReactor } from "../support/loopback.ts";
 import { eventsUpToNow } from "../support/watching.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -41,64 +52,67 @@ describe("random changes of a tree", () => {
       expect([...model].map((path) => relative(root, path)).toSorted()).toEqual(whatIsIn(root));
     });
   });
+
+  test.each(Array.from({ length: 2 }, (_, seed) => seed + 1))(
+    "by another process, with seed %d, are all told",
+    async (seed) => {
+      await run(function* main() {
+        using folder = temporaryFolder();
+        const root = join(folder.name, "root");
+        const outside = join(folder.name, "outside");
+        for (const path of [root, outside]) mkdirSync(path);
+        using watcher = yield* watch(root, { recursive: true });
+        const model = new Set<string>();
+        const reading = yield* spawn(
+          function* read() {
+            for (;;) applyLoosely(model, yield* take(watcher));
+          },
+          { daemon: true },
+        );
+        const { exitCode } = yield* runProcess([process.execPath, "--eval", changer(seed, root, outside)]);
+        expect(exitCode).toBe(0);
+        yield* cancel(reading);
+        for (const event of yield* eventsUpToNow(watcher)) applyLoosely(model, event);
+        expect([...model].map((path) => relative(root, path)).toSorted()).toEqual(whatIsIn(root));
+      });
+    },
+  );
 });
 
-/** Makes, moves or removes something at random; what is not possible is left. */
-function change(random: Random, root: string, outside: string): void {
-  const places = [root, ...foldersIn(root)];
-  const place = places[random.below(places.length)]!;
-  const path = join(place, NAMES[random.below(NAMES.length)]!);
-  const other = join(places[random.below(places.length)]!, NAMES[random.below(NAMES.length)]!);
-  const away = join(outside, NAMES[random.below(NAMES.length)]!);
-  switch (random.below(8)) {
-    case 0:
-    case 1:
-      if (!existsSync(path)) mkdirSync(path);
-      return;
-    case 2:
-      if (!existsSync(path)) writeFileSync(path, "");
-      return;
-    case 3:
-      if (!existsSync(path)) mkdirSync(join(path, "a/b"), { recursive: true });
-      return;
-    case 4:
-    case 5:
-      if (existsSync(path) && !existsSync(other) && !other.startsWith(`${path}/`)) renameSync(path, other);
-      return;
-    case 6:
-      if (existsSync(path) && !existsSync(away)) renameSync(path, away);
-      else if (existsSync(away) && !existsSync(path)) renameSync(away, path);
-      return;
-    case 7:
-      rmSync(path, { recursive: true, force: true });
-  }
+/** A program that changes the tree as fast as it can. */
+function changer(seed: number, root: string, outside: string): string {
+  return `
+    import { change } from ${JSON.stringify(new URL("../support/changing-tree.ts", import.meta.url).href)};
+    import { Random } from ${JSON.stringify(new URL("../../src/testing/random.ts", import.meta.url).href)};
+    const random = new Random(${seed});
+    for (let step = 0; step < ${STEPS_OF_ANOTHER}; step++)
+      change(random, ${JSON.stringify(root)}, ${JSON.stringify(outside)});
+  `;
 }
 
 /** What the event says is so from then on; nothing is told twice, and nothing of what was not told. */
 function apply(model: Set<string>, event: WatchEvent): void {
-  if (event.kind === "created") {
-    expect(model).not.toContain(event.path);
-    model.add(event.path);
-  } else if (event.kind === "removed") {
-    expect(model).toContain(event.path);
-    for (const path of below(model, event.path)) model.delete(path);
-  } else if (event.kind === "renamed") {
-    expect(model).toContain(event.previousPath);
+  if (event.kind === "created") expect(model).not.toContain(event.path);
+  else if (event.kind === "removed") expect(model).toContain(event.path);
+  else if (event.kind === "renamed") expect(model).toContain(event.previousPath);
+  applyLoosely(model, event);
+}
+
+/** While others are at work a name may be told twice. */
+function applyLoosely(model: Set<string>, event: WatchEvent): void {
+  if (event.kind === "created") model.add(event.path);
+  else if (event.kind === "removed") for (const path of below(model, event.path)) model.delete(path);
+  else if (event.kind === "renamed") {
     const moved = below(model, event.previousPath);
     for (const path of moved) model.delete(path);
     for (const path of moved) model.add(event.path + path.slice(event.previousPath.length));
+    model.add(event.path);
   }
 }
 
 /** The path and all that is in it. */
 function below(model: Set<string>, top: string): string[] {
   return [...model].filter((path) => path === top || path.startsWith(`${top}/`));
-}
-
-function foldersIn(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name));
 }
 
 function whatIsIn(folder: string): string[] {
@@ -113,6 +127,6 @@ function* take(watcher: Watcher): Operation<WatchEvent> {
   return value;
 }
 
-const NAMES = ["a", "b", "c", "d"];
 const MARKER = "MARKER";
 const ROUNDS = 40;
+const STEPS_OF_ANOTHER = 500;

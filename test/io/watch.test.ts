@@ -243,9 +243,11 @@ describe.each(WAYS)("in %s", (_name, way) => {
         for (const name of ["a/in-a", "b/in-b"]) mkdirSync(join(folder.name, name), { recursive: true });
         using watcher = yield* watch(folder.name, TREE);
         exchange(join(folder.name, "a"), join(folder.name, "b"));
-        const events = yield* linesUpToNow(watcher, folder.name);
-        expect(events.slice(0, 2)).toEqual(["renamed a/ -> b/", "renamed b/ -> a/"]);
-        expect(events.slice(2).toSorted()).toEqual(["created a/in-b/", "created b/in-a/"]);
+        expect(yield* linesUpToNow(watcher, folder.name)).toEqual([
+          "renamed a/ -> b/",
+          "created a/",
+          "created a/in-b/",
+        ]);
         for (const name of ["a/x", "b/y", "a/in-b/z"]) mkdirSync(join(folder.name, name));
         expect(yield* linesUpToNow(watcher, folder.name)).toEqual([
           "created a/x/",
