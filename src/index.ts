@@ -115,6 +115,10 @@ export { type ModemLines, openSerial, type SerialOptions, SerialPort } from "./i
 export type { SerialFlowControl, SerialParity, SerialSettings, SettingChanges } from "./io/serial-settings.ts";
 export { isTerminal, rawMode, Terminal, windowSize } from "./io/terminal.ts";
 export type { WindowSize } from "./core/terminal-system.ts";
+export { type ChildProcess, type ChildStream, type ProcessOptions, startProcess } from "./io/process.ts";
+export { type ProcessResult, runProcess, type RunProcessOptions } from "./io/run-process.ts";
+export type { ExitStatus } from "./core/process-system.ts";
+export { watch, type Watcher, type WatchEvent, type WatchOptions } from "./io/watch.ts";
 export {
   connect,
   type ConnectOptions,

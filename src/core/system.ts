@@ -10,7 +10,9 @@ import type { DatagramSystem } from "./datagram-system.ts";
 import type { SystemError } from "./errors.ts";
 import type { FileSystem, TransferCalls } from "./file-system.ts";
 import type { TerminalSystem } from "./terminal-system.ts";
+import type { ProcessSystem } from "./process-system.ts";
 import type { UnixSystem } from "./unix-system.ts";
+import type { WatchSystem } from "./watch-system.ts";
 
 /** A resolved place on the network. */
 export interface SocketAddress {
@@ -108,4 +110,8 @@ export interface System extends TransferCalls {
   readonly datagrams: DatagramSystem;
   /** The calls on terminals. */
   readonly terminals: TerminalSystem;
+  /** The calls on processes. */
+  readonly processes: ProcessSystem;
+  /** The calls on watchers of files. */
+  readonly watching: WatchSystem;
 }

@@ -1,22 +1,16 @@
 /** `use`: a resource, and its disposal whatever happens. */
 
+import { disposeOperation, type OperationDisposable } from "../core/dispose-operation.ts";
 import { describeValue } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { promise } from "../core/park.ts";
 import { shield } from "../core/shield.ts";
 import { cleanUpAfter } from "./clean-up-after.ts";
 
+export { disposeOperation, type OperationDisposable };
+
 /** What `use` can dispose of: in the ways of the language, or by an operation. */
 export type Resource = Disposable | AsyncDisposable | OperationDisposable;
-
-/** A resource whose end takes an operation: a connection that says goodbye. */
-export interface OperationDisposable {
-  /** Ends the resource, and waits until it has ended. */
-  [disposeOperation](): Operation<void>;
-}
-
-/** The name of the method that `use` calls to dispose of a resource by an operation. */
-export const disposeOperation: unique symbol = Symbol.for("bun-reactor.disposeOperation");
 
 /**
  * Gives a resource to the body, and disposes of it when the body has ended, however it has: by `[disposeOperation]`, by

@@ -88,8 +88,8 @@ export function* openNamedPipe(path: string, end: "read" | "write"): Operation<P
   return stream;
 }
 
-/** One end of a pipe. Its type outside has only the calls of its direction. */
-class PipeStream extends DescriptorStream {
+/** One end of a pipe. Its type outside has only the calls of its direction. For `process.ts` as well. */
+export class PipeStream extends DescriptorStream {
   constructor(
     system: System,
     descriptor: number,

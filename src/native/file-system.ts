@@ -69,7 +69,7 @@ function kindIn(stats: Stats): DescriptorKind {
 }
 
 /** 0, or the error number of what a call of `node:fs` throws. */
-function resultOf(call: () => void): number {
+export function resultOf(call: () => void): number {
   try {
     call();
     return 0;

@@ -11,10 +11,12 @@ import { fileURLToPath } from "node:url";
 import { UnsupportedError } from "../core/errors.ts";
 import { DATAGRAM_FUNCTIONS } from "./functions/datagram.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
+import { PROCESS_FUNCTIONS } from "./functions/process.ts";
 import { QUEUE_FUNCTIONS } from "./functions/queue.ts";
 import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
 import { TERMINAL_FUNCTIONS } from "./functions/terminal.ts";
 import { UNIX_FUNCTIONS } from "./functions/unix.ts";
+import { WATCH_FUNCTIONS } from "./functions/watch.ts";
 
 /** Every function of `zig/src/abi.zig`, a table for each family. */
 const FUNCTIONS = {
@@ -24,6 +26,8 @@ const FUNCTIONS = {
   ...TERMINAL_FUNCTIONS,
   ...UNIX_FUNCTIONS,
   ...DATAGRAM_FUNCTIONS,
+  ...PROCESS_FUNCTIONS,
+  ...WATCH_FUNCTIONS,
 };
 
 /** The library's functions. */
@@ -48,19 +52,21 @@ export const TERMINAL_MODE_BYTES = 44;
 export const TERMINAL_LINE_BYTES = 20;
 export const WINDOW_SIZE_BYTES = 8;
 export const PIPE_PAIR_BYTES = 8;
+export const WATCH_EVENT_BYTES = 16;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
   1: RING_HEADER_BYTES,
   2: RING_ENTRY_BYTES,
   3: ADDRESS_BYTES,
   4: PART_BYTES,
-  10: UNIX_ADDRESS_BYTES,
-  11: UNIX_MESSAGE_BYTES,
-  12: DATAGRAM_SLOT_BYTES,
-  15: TERMINAL_MODE_BYTES,
-  16: TERMINAL_LINE_BYTES,
-  17: WINDOW_SIZE_BYTES,
-  25: PIPE_PAIR_BYTES,
+  5: UNIX_ADDRESS_BYTES,
+  6: UNIX_MESSAGE_BYTES,
+  7: DATAGRAM_SLOT_BYTES,
+  8: TERMINAL_MODE_BYTES,
+  9: TERMINAL_LINE_BYTES,
+  10: WINDOW_SIZE_BYTES,
+  11: WATCH_EVENT_BYTES,
+  12: PIPE_PAIR_BYTES,
 };
 
 const SUPPORTED_PLATFORMS = ["linux-x64", "linux-arm64"];

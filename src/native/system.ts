@@ -7,7 +7,9 @@ import { datagramSystem } from "./datagram-system.ts";
 import { fileSystem } from "./file-system.ts";
 import { nativeLibrary } from "./library.ts";
 import { terminalSystem } from "./terminal-system.ts";
+import { processSystem } from "./process-system.ts";
 import { unixSystem } from "./unix-system.ts";
+import { watchSystem } from "./watch-system.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
 import { errorOf, meaningOf } from "./status.ts";
 
@@ -73,6 +75,8 @@ function makeSystem(): System {
     unix: unixSystem(functions),
     datagrams: datagramSystem(functions),
     terminals: terminalSystem(functions),
+    processes: processSystem(functions),
+    watching: watchSystem(functions),
   };
 }
 

@@ -12,6 +12,7 @@ import {
   openPty,
   openSerial,
   run,
+  startProcess,
   unixPair,
 } from "../../src/index.ts";
 import { checkByteStream, checkOneWayStream, type OneWayPair, type StreamPair } from "../../src/test.ts";
@@ -39,6 +40,8 @@ describe.each(WAYS)("in %s", (_name, way) => {
   test("pipes pass", () => way(() => checkOneWayStream(openPipe)));
 
   test("named pipes pass", () => way(() => checkOneWayStream(namedPipe)));
+
+  test("the standard input and output of a child pass", () => way(() => checkOneWayStream(childPipes)));
 
   test("sockets of others pass", () => way(() => checkByteStream(foreignSockets)));
 
@@ -116,6 +119,12 @@ function* serialPair(): Operation<StreamPair> {
 
 /** The system holds 14 KiB on its way through a terminal, and 4 KiB in it. */
 const TERMINALS = { canShutDown: false, mostInFlightBytes: 32_768 } as const;
+
+/** What goes into the child comes out of it. */
+function* childPipes(): Operation<OneWayPair> {
+  const { stdin, stdout } = yield* startProcess(["cat"], { stdin: "pipe" });
+  return { writer: stdin, reader: stdout };
+}
 
 function* foreignSockets(): Operation<StreamPair> {
   const pair = new SocketPair();

@@ -101,6 +101,8 @@ export class ScriptedWorld extends VirtualDriver {
       unix: unscripted("unix"),
       datagrams: unscripted("datagrams"),
       terminals: unscripted("terminals"),
+      processes: unscripted("processes"),
+      watching: unscripted("watching"),
     };
   }
 

@@ -8,11 +8,13 @@ const std = @import("std");
 const datagram = @import("datagram.zig");
 const file = @import("file.zig");
 const linux = @import("linux.zig");
+const process = @import("process.zig");
 const queue = @import("queue.zig");
 const ring = @import("ring.zig");
 const socket = @import("socket.zig");
 const terminal = @import("terminal.zig");
 const unix = @import("unix.zig");
+const watch = @import("watch.zig");
 
 /// Raise it with every change of a signature or of a layout; `src/native/library.ts` refuses any other.
 const abi_version: u32 = 3;
@@ -32,13 +34,14 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
         2 => @sizeOf(ring.Entry),
         3 => @sizeOf(socket.Address),
         4 => @sizeOf(socket.Part),
-        10 => @sizeOf(unix.Address),
-        11 => @sizeOf(unix.Message),
-        12 => @sizeOf(datagram.Slot),
-        15 => @sizeOf(terminal.Mode),
-        16 => @sizeOf(terminal.Line),
-        17 => @sizeOf(terminal.WindowSize),
-        25 => @sizeOf(file.PipePair),
+        5 => @sizeOf(unix.Address),
+        6 => @sizeOf(unix.Message),
+        7 => @sizeOf(datagram.Slot),
+        8 => @sizeOf(terminal.Mode),
+        9 => @sizeOf(terminal.Line),
+        10 => @sizeOf(terminal.WindowSize),
+        11 => @sizeOf(watch.Event),
+        12 => @sizeOf(file.PipePair),
         else => 0,
     };
 }
@@ -351,6 +354,34 @@ export fn datagram_set_membership(descriptor: i32, group: *const socket.Address,
 
 export fn datagram_interface_index(name: [*:0]const u8) i32 {
     return datagram.interfaceIndex(name);
+}
+
+export fn process_open(process_id: i32) i32 {
+    return process.open(process_id);
+}
+
+export fn process_peek_status(descriptor: i32) i32 {
+    return process.peekStatus(descriptor);
+}
+
+export fn process_signal_group(group_id: i32, signal: u32) i32 {
+    return process.signalGroup(group_id, signal);
+}
+
+export fn watch_open() i32 {
+    return watch.open();
+}
+
+export fn watch_add(descriptor: i32, path: [*:0]const u8, target: u32) i32 {
+    return watch.add(descriptor, path, @enumFromInt(target));
+}
+
+export fn watch_remove(descriptor: i32, number: i32) i32 {
+    return watch.remove(descriptor, number);
+}
+
+export fn watch_read(descriptor: i32, buffer: [*]align(4) u8, length: u32) i32 {
+    return watch.read(descriptor, buffer[0..length]);
 }
 
 /// A wait is rounded up to the next nanosecond, so that it never ends early, and shortened to what fits.

@@ -3,8 +3,10 @@
 pub const datagram = @import("datagram.zig");
 pub const file = @import("file.zig");
 pub const linux = @import("linux.zig");
+pub const process = @import("process.zig");
 pub const queue = @import("queue.zig");
 pub const ring = @import("ring.zig");
 pub const socket = @import("socket.zig");
 pub const terminal = @import("terminal.zig");
 pub const unix = @import("unix.zig");
+pub const watch = @import("watch.zig");

@@ -20,5 +20,7 @@ test {
     _ = @import("unix.zig"); // unix sockets: names, descriptors and credentials
     _ = @import("file.zig"); // the calls on descriptors of any kind
     _ = @import("terminal.zig"); // pairs of terminals, and the settings of serial lines
+    _ = @import("process.zig"); // the end of processes, and signals to groups
+    _ = @import("watch.zig"); // what is told of files and folders
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }

@@ -11,10 +11,12 @@ const library = @import("library");
 
 pub const datagram = library.datagram;
 pub const linux = library.linux;
+pub const process = library.process;
 pub const queue = library.queue;
 pub const ring = library.ring;
 pub const socket = library.socket;
 pub const unix = library.unix;
+pub const watch = library.watch;
 
 pub const Entry = ring.Entry;
 pub const Queue = queue.Queue;
@@ -40,8 +42,10 @@ pub const Errno = struct {
     pub const no_process = 3; // ESRCH
     pub const interrupted = 4; // EINTR
     pub const bad_descriptor = 9; // EBADF
+    pub const no_child = 10; // ECHILD
     pub const again = 11; // EAGAIN
     pub const exists = 17; // EEXIST
+    pub const not_a_folder = 20; // ENOTDIR
     pub const invalid_argument = 22; // EINVAL
     pub const too_many_descriptors = 24; // EMFILE
     pub const no_space = 28; // ENOSPC
@@ -510,3 +514,8 @@ const type_cloexec = 0o2000000;
 const family_unix = 1;
 const family_ipv6 = 10;
 const working_directory = -100;
+
+pub fn expectCloseOnExec(descriptor: i32) !void {
+    const get_descriptor_flags = 1;
+    try expectResult(1, linux.call(.fcntl, .{ descriptor, get_descriptor_flags, 0 }));
+}

@@ -1,0 +1,183 @@
+/** Children of a system that does what the test has written down: what is left when a step fails. */
+
+import { describe, expect, test } from "bun:test";
+import { constants } from "node:os";
+import type { FileSystem } from "../../src/core/file-system.ts";
+import type { ExitStatus, ProcessSystem } from "../../src/core/process-system.ts";
+import {
+  type ChildProcess,
+  Executor,
+  type Operation,
+  startProcess,
+  SystemError,
+  UnsupportedError,
+} from "../../src/index.ts";
+import { rejectionOf, thrownBy } from "../support/failure.ts";
+import { errorOf } from "../support/loopback.ts";
+import { ScriptedWorld } from "../support/scripted-world.ts";
+import { settled } from "../support/settled.ts";
+
+const { EINVAL, EMFILE, ENOSYS, EPERM, ESRCH } = constants.errno;
+
+const CHILD = 4_000_000;
+
+class ProcessWorld extends ScriptedWorld {
+  /** The descriptors that are open. */
+  readonly openNow = new Set<number>();
+  readonly signals: number[] = [];
+  status: ExitStatus | null = null;
+  private readonly exit = Promise.withResolvers<void>();
+
+  constructor(files: Partial<FileSystem> = {}, processes: Partial<ProcessSystem> = {}) {
+    let next = 10;
+    const self = (): ProcessWorld => this;
+    const open = (): number => {
+      self().openNow.add(next);
+      return next++;
+    };
+    super(
+      {},
+      {},
+      {
+        files: {
+          makePipe: () => ({ reader: open(), writer: open() }),
+          setNonBlocking: () => 0,
+          ...files,
+        } as FileSystem,
+        processes: {
+          start: () => ({
+            processId: CHILD,
+            exited: self().exit.promise,
+            get status() {
+              return self().status;
+            },
+          }),
+          open,
+          peekStatus: () => -constants.errno.EAGAIN,
+          signalGroup: (group, signal) => self().signal(group, signal),
+          signalNumber: (name) => constants.signals[name as NodeJS.Signals],
+          membersOf: () => [],
+          ...processes,
+        },
+        close: (descriptor) => {
+          if (!self().openNow.delete(descriptor)) throw new Error(`descriptor ${descriptor} was closed twice`);
+          return 0;
+        },
+      },
+    );
+  }
+
+  end(status: ExitStatus): void {
+    this.status = status;
+    this.exit.resolve();
+  }
+
+  private signal(group: number, signal: number): number {
+    expect(group).toBe(CHILD);
+    if (this.status !== null) return -ESRCH;
+    if (signal !== 0) this.signals.push(signal);
+    if (signal === constants.signals.SIGKILL) this.end({ exitCode: null, signal: "SIGKILL" });
+    return 0;
+  }
+}
+
+function inWorld<T>(world: ProcessWorld, body: () => Operation<T>): Promise<T> {
+  return settled(world, new Executor(world).run(body));
+}
+
+function startWithPipes(): Operation<ChildProcess> {
+  return startProcess(["program"], { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+}
+
+describe("a start that fails leaves no descriptor", () => {
+  test.each([1, 2, 3])("when there is no pipe number %d", async (failing) => {
+    let made = 0;
+    const world: ProcessWorld = new ProcessWorld({
+      makePipe: () => {
+        if (++made === failing) return -EMFILE;
+        world.openNow.add(100 + 2 * made).add(101 + 2 * made);
+        return { reader: 100 + 2 * made, writer: 101 + 2 * made };
+      },
+    });
+    expect(await rejectionOf(inWorld(world, startWithPipes), SystemError)).toMatchObject({
+      code: "EMFILE",
+      syscall: "pipe",
+    });
+    expect([...world.openNow]).toEqual([]);
+  });
+
+  test("when a pipe cannot be made blocking", async () => {
+    const world = new ProcessWorld({ setNonBlocking: () => -EINVAL });
+    expect(await rejectionOf(inWorld(world, startWithPipes), SystemError)).toMatchObject({ syscall: "fcntl" });
+    expect([...world.openNow]).toEqual([]);
+  });
+
+  test("when the program cannot be started", async () => {
+    const world = new ProcessWorld(
+      {},
+      {
+        start: () => {
+          throw new Error("the start failed");
+        },
+      },
+    );
+    expect((await rejectionOf(inWorld(world, startWithPipes))).message).toBe("the start failed");
+    expect([...world.openNow]).toEqual([]);
+  });
+});
+
+describe("the end of a scope", () => {
+  test("sends SIGTERM, and SIGKILL once the grace is over, on the executor's clock", async () => {
+    const world = new ProcessWorld();
+    const child = await inWorld(world, () => startWithPipes());
+    const { SIGTERM, SIGCONT, SIGKILL } = constants.signals;
+    expect(world.signals).toEqual([SIGTERM, SIGCONT, SIGKILL]);
+    expect(world.nowNs / 1e6).toBe(3_000);
+    expect(child.status).toEqual({ exitCode: null, signal: "SIGKILL" });
+    expect([...world.openNow]).toEqual([]);
+  });
+
+  test("kills nobody if the child heeds SIGTERM", async () => {
+    const { SIGTERM, SIGCONT } = constants.signals;
+    const world: ProcessWorld = new ProcessWorld(
+      {},
+      {
+        signalGroup: (_group, signal) => {
+          if (world.status !== null) return -ESRCH;
+          world.signals.push(signal);
+          if (signal === SIGCONT) world.end({ exitCode: 0, signal: null });
+          return 0;
+        },
+      },
+    );
+    await inWorld(world, startWithPipes);
+    expect(world.signals).toEqual([SIGTERM, SIGCONT]);
+    expect(world.nowNs).toBe(0);
+  });
+
+  test("of a child that belongs to somebody else by now is an error, and its pipes are closed", async () => {
+    const world = new ProcessWorld({}, { signalGroup: () => -EPERM });
+    const error = await rejectionOf(inWorld(world, startWithPipes), SystemError);
+    expect(error).toMatchObject({ code: "EPERM", syscall: "kill" });
+    expect([...world.openNow]).toEqual([]);
+  });
+
+  test("stop throws it to whoever asked", async () => {
+    const world = new ProcessWorld({}, { signalGroup: () => -EPERM });
+    await inWorld(world, function* main() {
+      const child = yield* startWithPipes();
+      expect(yield* errorOf(child.stop())).toMatchObject({ code: "EPERM" });
+    });
+    expect([...world.openNow]).toEqual([]);
+  });
+});
+
+describe("blockOn on a kernel without descriptors of processes", () => {
+  test("refuses to start a child, and leaves none", () => {
+    const world = new ProcessWorld({}, { open: () => -ENOSYS });
+    const error = thrownBy(() => new Executor(world).blockOn(startWithPipes), UnsupportedError);
+    expect(error.message).toContain(`child program (process ${CHILD}) cannot be waited for inside blockOn`);
+    expect(world.signals).toEqual([constants.signals.SIGKILL]);
+    expect([...world.openNow]).toEqual([]);
+  });
+});
