@@ -1,9 +1,10 @@
 /** The README's programs run as they stand there, and print what stands there. */
 
 import { afterAll, expect, test } from "bun:test";
+import { fileURLToPath } from "node:url";
 import { readPage, UserProject } from "./support/pages.ts";
 
-const { programs } = readPage("README.md");
+const { programs, text } = readPage("README.md");
 
 const project = new UserProject();
 afterAll(() => project[Symbol.dispose]());
@@ -71,6 +72,12 @@ test("the test of an hour passes, with bun test, in a project that has installed
 
 test("the programs compile under the strictest options, as they stand there", async () => {
   expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
+});
+
+test("each program of tasks/ is in the table, and so is no other", () => {
+  const shown = [...text.matchAll(/^\| `bun tasks\/(\S+\.ts)/gm)].map(([, name]) => name!);
+  const folder = fileURLToPath(new URL("../tasks", import.meta.url));
+  expect(shown.toSorted()).toEqual([...new Bun.Glob("*.ts").scanSync(folder)].toSorted());
 });
 
 async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {
