@@ -1,31 +1,30 @@
 /** The README's programs run as they stand there, and print what stands there. */
 
 import { afterAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readPage, UserProject } from "./support/pages.ts";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const README = readFileSync(join(ROOT, "README.md"), "utf8");
+const { programs, text } = readPage("README.md");
 
-/** A project that has the package installed, as a user would have it. */
-const project = mkdtempSync(join(tmpdir(), "bun-reactor-readme-"));
-mkdirSync(join(project, "node_modules"));
-symlinkSync(ROOT, join(project, "node_modules", "bun-reactor"));
-afterAll(() => rmSync(project, { recursive: true }));
+const project = new UserProject();
+afterAll(() => project[Symbol.dispose]());
 
 /** The code block that begins with a comment of the file's name. */
 function program(name: string): string {
-  const block = new RegExp(`\`\`\`ts\\n(// ${name}\\n[^]*?)\`\`\``).exec(README)?.[1];
-  if (block === undefined) throw new Error(`the README has no program ${name}`);
-  return block;
+  const found = programs.find(({ source }) => source.startsWith(`// ${name}\n`));
+  if (found === undefined) throw new Error(`the README has no program ${name}`);
+  return found.source;
 }
 
 function start(name: string, source: string, command: readonly string[] = []) {
-  writeFileSync(join(project, name), source);
+  project.write(name, source);
   const stderr = command.length === 0 ? "inherit" : "ignore";
-  return Bun.spawn([process.execPath, ...command, name], { cwd: project, stdin: "pipe", stdout: "pipe", stderr });
+  return Bun.spawn([process.execPath, ...command, name], {
+    cwd: project.folder,
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr,
+  });
 }
 
 test("the echo server is as short as promised, listens, and echoes", async () => {
@@ -69,6 +68,16 @@ test("the server with a limit ends gracefully: it takes nobody new, and waits fo
 test("the test of an hour passes, with bun test, in a project that has installed the package", async () => {
   await using runner = start("retry.test.ts", program("retry.test.ts"), ["test"]);
   expect(await runner.exited).toBe(0);
+});
+
+test("the programs compile under the strictest options, as they stand there", async () => {
+  expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
+});
+
+test("each program of tasks/ is in the table, and so is no other", () => {
+  const shown = [...text.matchAll(/^\| `bun tasks\/(\S+\.ts)/gm)].map(([, name]) => name!);
+  const folder = fileURLToPath(new URL("../tasks", import.meta.url));
+  expect(shown.toSorted()).toEqual([...new Bun.Glob("*.ts").scanSync(folder)].toSorted());
 });
 
 async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {

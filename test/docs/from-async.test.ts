@@ -5,39 +5,13 @@
  */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { TestClock } from "effect/testing";
+import { readPage, UserProject } from "../support/pages.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const PAGE = readFileSync(join(ROOT, "docs/from-async.md"), "utf8");
+const { text: PAGE, programs } = readPage("docs/from-async.md");
 
-interface Program {
-  /** The headline that it stands under. */
-  readonly title: string;
-  readonly source: string;
-  /** What the comments say that it prints. */
-  readonly promised: readonly string[];
-}
-
-const programs = [...PAGE.matchAll(/^```ts\n([^]*?)^```$/gm)].map((block): Program => {
-  const [text, source] = block as unknown as [string, string];
-  const title =
-    PAGE.slice(0, block.index)
-      .match(/^#+ .*$/gm)
-      ?.at(-1) ?? text;
-  const promised = [...source.matchAll(/\/\/ prints (.*)$/gm)].map(([, line]) => line!);
-  return { title: title.replace(/^#+ /, ""), source, promised };
-});
-
-/** A project that has the package installed, as a user would have it. */
-const project = mkdtempSync(join(tmpdir(), "bun-reactor-from-async-"));
-mkdirSync(join(project, "node_modules"));
-symlinkSync(ROOT, join(project, "node_modules", "bun-reactor"));
-symlinkSync(join(ROOT, "node_modules", "@types"), join(project, "node_modules", "@types"));
-afterAll(() => rmSync(project, { recursive: true }));
+const project = new UserProject();
+afterAll(() => project[Symbol.dispose]());
 
 /** Stands in for the package: all as it is, but `run` is on a virtual clock. */
 const VIRTUAL = `
@@ -79,14 +53,13 @@ interface Outcome {
 let outcomes: readonly Outcome[] = [];
 
 beforeAll(async () => {
-  writeFileSync(join(project, "virtual.ts"), VIRTUAL);
-  writeFileSync(join(project, "runner.ts"), RUNNER);
+  project.write("virtual.ts", VIRTUAL);
+  project.write("runner.ts", RUNNER);
   for (const [index, { source }] of programs.entries()) {
-    const onVirtualClock = source.replace('from "bun-reactor";', 'from "./virtual.ts";');
-    writeFileSync(join(project, `program-${index}.ts`), onVirtualClock);
+    project.write(`program-${index}.ts`, source.replace('from "bun-reactor";', 'from "./virtual.ts";'));
   }
   await using runner = Bun.spawn([process.execPath, "runner.ts"], {
-    cwd: project,
+    cwd: project.folder,
     env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
     stdout: "pipe",
     stderr: "inherit",
@@ -159,14 +132,5 @@ test("the names of Effection exist in the version that is compared with", async 
 const OF_THE_READER = new Set(["a", "b", "work", "price", "greet", "fetch"]);
 
 test("the programs compile under the strictest options, as they stand there", async () => {
-  for (const [index, { source }] of programs.entries()) {
-    writeFileSync(join(project, `checked-${index}.ts`), source);
-  }
-  const config = { extends: join(ROOT, "tsconfig.json"), include: ["checked-*.ts"] };
-  writeFileSync(join(project, "tsconfig.json"), JSON.stringify(config));
-  await using check = Bun.spawn([process.execPath, "check"], { cwd: project, stdout: "pipe", stderr: "pipe" });
-  const [stdout, stderr] = await Promise.all([check.stdout.text(), check.stderr.text()]);
-  await check.exited;
-  expect(`${stdout}${stderr}`).not.toContain("error TS");
-  expect(check.exitCode).toBe(0);
+  expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
 });
