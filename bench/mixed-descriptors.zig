@@ -6,8 +6,8 @@
 //! The program gets one more argument: what to wait for and what to write 8 bytes to so that it becomes readable, as
 //! `--descriptors 3:4,5:6,7:7,…`; what nothing can be written to is only waited for, and has -1 there.
 //!
-//! `poll` is no program: the descriptors are then waited for here, by poll(2), that many times, and what a wake cost is
-//! printed as the programs do.
+//! `poll` and `epoll` are no programs: the descriptors are then waited for here, by poll(2) or by epoll(7), that many times,
+//! and what a wake cost is printed as the programs do.
 
 const std = @import("std");
 const system = @import("native/system.zig");
@@ -103,10 +103,13 @@ pub fn main(init: std.process.Init.Minimal) void {
     _ = system.allowDescriptors(count_max * 3);
     for (descriptors[0..count], 0..) |*descriptor, index| descriptor.* = open(index);
 
-    if (std.mem.eql(u8, std.mem.span(vector[2]), "poll")) {
-        if (vector.len != 4) fail("usage: mixed-descriptors COUNT poll WAKES", .{});
+    if (std.meta.stringToEnum(Way, std.mem.span(vector[2]))) |way| {
+        if (vector.len != 4) fail("usage: mixed-descriptors COUNT poll|epoll WAKES", .{});
         const wakes = std.fmt.parseInt(u32, std.mem.span(vector[3]), 10) catch fail("WAKES must be a number", .{});
-        return poll(descriptors[0..count], wakes);
+        return switch (way) {
+            .poll => wakeFrom(Polled, descriptors[0..count], wakes),
+            .epoll => wakeFrom(Queued, descriptors[0..count], wakes),
+        };
     }
     become(vector[2..], descriptors[0..count], init.environ);
 }
@@ -136,10 +139,9 @@ fn describe(opened: []const Descriptor) [*:0]const u8 {
 }
 
 /// Each wake makes another descriptor ready, as the programs do.
-fn poll(opened: []const Descriptor, wakes: u32) void {
+fn wakeFrom(comptime Waiter: type, opened: []const Descriptor, wakes: u32) void {
     var random: std.Random.DefaultPrng = .init(1);
-    for (opened, polled[0..opened.len]) |descriptor, *entry|
-        entry.* = .{ .descriptor = descriptor.waited, .events = system.POLLIN, .returned = 0 };
+    const waiter: Waiter = .init(opened);
     var begin_ns: u64 = 0;
     var cpu_ns: u64 = 0;
     // The first part is for the caches.
@@ -151,18 +153,50 @@ fn poll(opened: []const Descriptor, wakes: u32) void {
         var next = random.random().uintLessThan(usize, opened.len);
         while (opened[next].written < 0) next = random.random().uintLessThan(usize, opened.len);
         system.writeAll(opened[next].written, std.mem.asBytes(&@as(u64, 1)));
-        _ = call("poll", linux.syscall5(.ppoll, @intFromPtr(&polled), opened.len, 0, 0, 0));
-        for (polled[0..opened.len]) |entry| {
-            if (entry.returned == 0) continue;
-            var bytes: [64]u8 = undefined;
-            _ = system.read(entry.descriptor, &bytes);
-            break;
-        }
+        var bytes: [64]u8 = undefined;
+        _ = system.read(waiter.wait(), &bytes);
     }
     const wall_ns = (system.monotonic_ns() - begin_ns) / wakes;
     const used_ns = (system.processCpu_ns(0).? - cpu_ns) / wakes;
     system.print("{{\"wallNs\":{d},\"cpuNs\":{d}}}\n", .{ wall_ns, used_ns });
 }
+
+const Way = enum { poll, epoll };
+
+/// The kernel looks at every descriptor each time.
+const Polled = struct {
+    count: usize,
+
+    fn init(opened: []const Descriptor) Polled {
+        for (opened, polled[0..opened.len]) |descriptor, *entry|
+            entry.* = .{ .descriptor = descriptor.waited, .events = system.POLLIN, .returned = 0 };
+        return .{ .count = opened.len };
+    }
+
+    fn wait(waiter: Polled) i32 {
+        _ = call("poll", linux.syscall5(.ppoll, @intFromPtr(&polled), waiter.count, 0, 0, 0));
+        for (polled[0..waiter.count]) |entry| if (entry.returned != 0) return entry.descriptor;
+        fail("poll(2) found nothing", .{});
+    }
+};
+
+/// The kernel keeps a list of what is ready.
+const Queued = struct {
+    queue: i32,
+
+    fn init(opened: []const Descriptor) Queued {
+        const queue = @as(i32, @intCast(expect(system.createQueue(), "open an event queue")));
+        for (opened) |descriptor|
+            _ = expect(system.register(queue, descriptor.waited, system.EPOLLIN, @intCast(descriptor.waited)), "register");
+        return .{ .queue = queue };
+    }
+
+    fn wait(waiter: Queued) i32 {
+        var events: [1]system.EpollEvent = undefined;
+        _ = expect(system.wait(waiter.queue, &events), "wait");
+        return @intCast(events[0].data);
+    }
+};
 
 fn call(comptime doing: []const u8, result: usize) i32 {
     return @intCast(expect(@bitCast(result), doing));
