@@ -43,6 +43,17 @@ export interface Suspension {
 }
 
 /**
+ * The giver of an answer that may be dropped. A task that is cancelled between the answer and its next step ends where it
+ * has waited, and does not go on to what the wait was for: to take a message, or to open something, which nobody would
+ * have then if it is the loser of a race.
+ */
+export const NOTHING_IS_LOST: Giver = {
+  giveBack() {
+    // Whoever waits for the same next is told again.
+  },
+};
+
+/**
  * What a task yields. The private mark makes the type nominal: an operation is no request, so a forgotten `*` does not
  * compile.
  */
@@ -92,9 +103,9 @@ export class InterestRequest extends SuspendRequest implements Undo {
     this.source.removeWaiter(this);
   }
 
-  /** The source is ready. */
+  /** The source is ready, and stays so if the task does not come to see it. */
   resume(readiness: number): void {
-    this.leave().resume(readiness);
+    this.leave().handOver(readiness, NOTHING_IS_LOST);
   }
 
   /** The source was closed, or its reactor failed. */

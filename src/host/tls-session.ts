@@ -36,6 +36,7 @@
 import { Duplex } from "node:stream";
 import type { ConnectionOptions, PeerCertificate, TLSSocket, TLSSocketOptions } from "node:tls";
 import { type Operation, RequestOperation } from "../core/operation.ts";
+import { NOTHING_IS_LOST } from "../core/request.ts";
 import { HostWait } from "./host-wait.ts";
 
 export class TlsSession {
@@ -283,7 +284,7 @@ class TurnWait extends HostWait {
   }
 
   protected begin(): void {
-    this.immediate = setImmediate(() => this.succeed());
+    this.immediate = setImmediate(() => this.handOver(undefined, NOTHING_IS_LOST));
   }
 
   protected override ended(): void {

@@ -1,5 +1,6 @@
 /** From a host, a name or an address, to the addresses to try. */
 
+import { spendBudget } from "../core/budget.ts";
 import { hostRuns } from "../core/current-system.ts";
 import { describeValue, UnsupportedError } from "../core/errors.ts";
 import { firstOf } from "../core/first-of.ts";
@@ -7,6 +8,7 @@ import type { Operation } from "../core/operation.ts";
 import { promiseRequest } from "../core/park.ts";
 import type { DeadlineRequest } from "../core/request.ts";
 import type { SocketAddress, System } from "../core/system.ts";
+import { yieldNow } from "../core/yield-now.ts";
 
 /** An address without a port. */
 export type Place = Pick<SocketAddress, "host" | "family">;
@@ -30,6 +32,8 @@ export function* resolveHost(system: System, host: string, deadline?: DeadlineRe
   });
   const requests = [promiseRequest(lookup), ...(deadline === undefined ? [] : [deadline])];
   const answered = yield* firstOf(requests);
+  // A task that was cancelled by now ends here, before it opens what nobody would close.
+  if (!spendBudget()) yield* yieldNow();
   if (answered !== 0) return [];
   if (places.length === 0) throw notFound(host);
   return alternateFamilies(places);

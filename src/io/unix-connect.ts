@@ -41,7 +41,6 @@ export function* connectUnix(options: ConnectUnixOptions): Operation<UnixStream>
   assertTime("connectUnix: timeoutMs", timeoutMs);
   const name = nameIn(options);
   const system = yield* currentSystem();
-  if (!spendBudget()) yield* yieldNow();
   const descriptor = system.unix.create(UnixKind.STREAM);
   if (descriptor < 0) throw system.errorOf(descriptor, "socket", { path: showUnixName(name) });
   let isConnected = false;
@@ -62,6 +61,8 @@ function* connectUntilAccepted(
 ): Operation<void> {
   let waitedMs = 0;
   for (let pauseMs = SHORTEST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    // A task that was cancelled in its pause ends here: nobody would close what it connects.
+    if (!spendBudget()) yield* yieldNow();
     const result = system.unix.connect(descriptor, bytes);
     if (result >= 0) return;
     if (system.meaningOf(result) !== "wouldBlock") throw system.errorOf(result, "connect", { path });

@@ -293,6 +293,24 @@ describe("a race that is cancelled from outside", () => {
       expect([value, log.at(-1), world.nowMs]).toEqual([undefined, "a", 7]);
     }));
 
+  test("when an arm has ended and before it goes on itself keeps what the arm brought, too", () =>
+    virtualTime(function* (world) {
+      let brought: unknown;
+      const racer = yield* spawn(function* () {
+        brought = yield* race([arm([], "a", { workMs: 3 }), arm([], "b", { workMs: 9 })]);
+        yield* sleep(1);
+        brought = "not reached";
+      });
+      const remove = world.executor.addInstrument({
+        ended(task) {
+          if (task.state === "completed") racer.cancel();
+        },
+      });
+      yield* sleep(5);
+      remove();
+      expect([racer.state, brought]).toEqual(["cancelled", "a"]);
+    }));
+
   test("in the same moment in which a limit of time passes has its outcome", () =>
     virtualTime(function* () {
       const arms = (): [Operation<void>, () => Operation<string>] => [sleep(9), arm([], "a", { workMs: 3 })];

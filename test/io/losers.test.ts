@@ -1,0 +1,139 @@
+/** What loses a race in the moment in which it could have gone on takes nothing, and opens nothing that nobody would close. */
+
+import { beforeAll, describe, expect, test } from "bun:test";
+import {
+  any,
+  bindUdp,
+  connect,
+  connectUnix,
+  listen,
+  listenUnix,
+  type Operation,
+  race,
+  readable,
+  run,
+  select,
+  spawn,
+  SystemError,
+  type TcpStream,
+  tlsAccept,
+  tlsConnect,
+  UnexpectedEndError,
+  yieldNow,
+} from "../../src/index.ts";
+import { AUTHORITY, SERVER } from "../support/certificates.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
+import { EventCounter } from "../support/libc.ts";
+import { onePoll, openReactor, WAYS } from "../support/loopback.ts";
+import { pathName } from "../support/unix.ts";
+
+beforeAll(openReactor);
+
+/** The loser breaks off in the middle of the handshake, or just after it. */
+function* serveTls(below: TcpStream): Operation<void> {
+  try {
+    using stream = yield* tlsAccept(below, SERVER);
+    yield* stream.read(new Uint8Array(1));
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof UnexpectedEndError)) throw error;
+  }
+}
+
+/** Two operations, of which one counts, and what it has. */
+type Contest = <T>(make: () => Operation<T>) => Operation<T>;
+
+const CONTESTS: readonly (readonly [string, Contest])[] = [
+  ["race", (make) => race([() => make(), () => make()])],
+  ["any", (make) => any([() => make(), () => make()])],
+  [
+    "select",
+    function* (make) {
+      return (yield* select({ one: () => make(), two: () => make() })).value;
+    },
+  ],
+];
+
+describe.each(WAYS)("in %s", (_way, way) => {
+  expectNothingLeftBehind();
+
+  test.each(CONTESTS)("the loser of %s whose descriptor is ready in the same turn has not taken from it", (_name, of) =>
+    way(function* main() {
+      using counters = new DisposableStack();
+      const waiting = [0, 1].map(() => counters.use(new EventCounter()));
+      const [first, second] = [...waiting];
+      let next = 0;
+      yield* spawn(function* makeBothReady() {
+        while (next < 2) yield* yieldNow();
+        for (const counter of waiting) counter.signal();
+      });
+      const taken = yield* of(function* take() {
+        const counter = waiting[next++]!;
+        yield* readable(counter.descriptor);
+        return counter.take();
+      });
+      expect(taken).toBe(1n);
+      // One of them still has its count, which a second look finds at once.
+      const left = yield* race([readable(first!.descriptor), readable(second!.descriptor)]);
+      expect(left).toBeGreaterThan(0);
+    }),
+  );
+
+  test.each(CONTESTS)("of two connections that %s makes the one that nobody gets is closed", (_name, of) =>
+    way(function* main() {
+      using listener = yield* listen({ port: 0, host: "127.0.0.1" });
+      const { port } = listener.address;
+      using stream = yield* of(() => connect({ port, host: "127.0.0.1" }));
+      for (let index = 0; index < 2; index++) {
+        using accepted = yield* listener.accept();
+        // The other one has been closed without a word; the winner's peer is still there.
+        if (accepted.remoteAddress.port === stream.localAddress.port) yield* stream.write("x");
+        else expect(yield* accepted.read(new Uint8Array(1))).toBe(0);
+      }
+    }),
+  );
+
+  test.each(CONTESTS)("of two connections that wait for a backlog of the unix domain, %s leaves one", (_name, of) =>
+    way(function* main() {
+      using name = pathName();
+      using listener = yield* listenUnix({ path: name.path!, backlog: 1 });
+      using waiting = new DisposableStack();
+      for (let index = 0; index < 2; index++) waiting.use(yield* connectUnix(name));
+      yield* spawn(function* makeRoom() {
+        yield* onePoll();
+        for (let index = 0; index < 2; index++) (yield* listener.accept()).close();
+      });
+      using _stream = yield* of(() => connectUnix(name));
+    }),
+  );
+});
+
+describe("what needs the host's event loop", () => {
+  expectNothingLeftBehind();
+
+  test.each(CONTESTS)("of two sockets with a name that %s opens the one that nobody gets is closed", (_name, of) =>
+    run(function* main() {
+      using _listener = yield* of(() => listen({ port: 0, host: "localhost" }));
+      using _socket = yield* of(() => bindUdp({ port: 0, host: "localhost" }));
+    }),
+  );
+
+  test.each(CONTESTS)("of two TLS sessions that %s begins the one that nobody gets is closed", (_name, of) =>
+    run(function* main() {
+      using listener = yield* listen({ port: 0, host: "127.0.0.1" });
+      const { port } = listener.address;
+      yield* spawn(
+        function* serve() {
+          for (;;) {
+            const below = yield* listener.accept();
+            yield* spawn(() => serveTls(below));
+          }
+        },
+        { daemon: true },
+      );
+      using _stream = yield* of(function* open() {
+        const below = yield* connect({ port, host: "127.0.0.1" });
+        return yield* tlsConnect(below, { serverName: "localhost", ca: AUTHORITY.cert });
+      });
+    }),
+  );
+});
