@@ -42,6 +42,8 @@ export class Source {
   keepers = 0;
   /** The stream on the descriptor, if there is one. */
   user: SourceUser | null = null;
+  /** Why the last wait for a descriptor of others has ended: all else that was reported of it is forgotten. */
+  private lastReport: Readiness = 0;
   private reader: InterestRequest | null = null;
   private writer: InterestRequest | null = null;
   private isClosedNow = false;
@@ -88,6 +90,17 @@ export class Source {
   /** There is no room to write any more, and no error pending. Only a later event can say otherwise. */
   clearWritable(): void {
     this.readiness &= ~(Readiness.WRITABLE | Readiness.FAILED);
+  }
+
+  /** Whether it was reported that the peer will take no more. */
+  get isWriteClosed(): boolean {
+    return ((this.readiness | this.lastReport) & Readiness.WRITE_CLOSED) !== 0;
+  }
+
+  /** Of a terminal that is not final. Whoever waits is told again if it is still so. */
+  forgetWriteClosed(): void {
+    this.readiness &= ~Readiness.WRITE_CLOSED;
+    this.lastReport &= ~Readiness.WRITE_CLOSED;
   }
 
   /** The driver reports what became ready. */
@@ -182,6 +195,7 @@ export class Source {
   /** The kernel has disarmed the registration; the direction that still waits, if one does, is armed again. */
   private deliverOnce(readiness: Readiness): void {
     this.armed = 0;
+    this.lastReport = readiness;
     this.resumeWaiters(readiness);
     this.driver!.disarm(this);
   }

@@ -6,11 +6,12 @@
  * another would block the thread.
  *
  * Decision. A stream that finds its descriptor non-blocking remembers nothing to restore, until another has restored it:
- * then it makes it non-blocking again, and restores it itself, later.
+ * then it makes it non-blocking again, and restores it itself, later. On a terminal EIO is the end for a read, and a write
+ * that nobody makes room for fails (see `hang-up.ts` and `terminal-stream.ts`).
  */
 
 import { currentSystem } from "../core/current-system.ts";
-import { BusyError, type SystemError, UnsupportedError } from "../core/errors.ts";
+import { BusyError, SystemError, UnsupportedError } from "../core/errors.ts";
 import type { DescriptorKind } from "../core/file-system.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { AskRequest, type Suspension } from "../core/request.ts";
@@ -18,6 +19,7 @@ import type { Source } from "../core/source.ts";
 import { Half, type System } from "../core/system.ts";
 import { DescriptorStream } from "./descriptor-stream.ts";
 import { assertDescriptor, closedDescriptor } from "./fd.ts";
+import { HangUpDoubt } from "./hang-up.ts";
 
 export interface FdStreamOptions {
   /** Whether the number stays open when the stream is closed, as it should for 0, 1 and 2; by default it is closed too. */
@@ -47,6 +49,8 @@ export function* fdStream(descriptor: number, options: FdStreamOptions = {}): Op
 export class FdStream extends DescriptorStream {
   /** Whether the descriptor is to be made blocking again. */
   private isToRestore: boolean;
+  /** What writes make of a hang-up; null of what is no terminal, where the next write tells. */
+  private readonly hangUp: HangUpDoubt | null;
 
   /** For `fdStream`. */
   constructor(
@@ -56,6 +60,8 @@ export class FdStream extends DescriptorStream {
     private readonly keepOpen: boolean,
   ) {
     super(system, source, kind === "socket" ? system : system.files);
+    const isTerminal = kind === "character device" && typeof system.terminals.getMode(source.descriptor) !== "number";
+    this.hangUp = isTerminal ? new HangUpDoubt(source) : null;
     const mode = system.files.isNonBlocking(source.descriptor);
     this.isToRestore = mode === 0;
     const result = mode === 0 ? system.files.setNonBlocking(source.descriptor, true) : mode;
@@ -89,6 +95,23 @@ export class FdStream extends DescriptorStream {
     this.restoreMode();
   }
 
+  override beginWrite(): void {
+    super.beginWrite();
+    this.hangUp?.begin();
+  }
+
+  override tryWrite(bytes: Uint8Array, start: number, end: number): number {
+    return this.unlessHungUp(super.tryWrite(bytes, start, end));
+  }
+
+  override tryWriteAll(parts: readonly Uint8Array[], first: number, offset: number): number {
+    return this.unlessHungUp(super.tryWriteAll(parts, first, offset));
+  }
+
+  protected override isEnd(result: number): boolean {
+    return this.hangUp !== null && this.system.meaningOf(result) === "hungUp";
+  }
+
   protected override endWriting(): void {
     if (this.kind !== "socket")
       throw new UnsupportedError(`${this.label}: only a socket can be shut down one way; close it instead`);
@@ -101,7 +124,16 @@ export class FdStream extends DescriptorStream {
 
   protected override errorOf(result: number, call: string): SystemError {
     const error = super.errorOf(result, call);
-    return error.code === "EBADF" ? closedDescriptor(call, this.descriptor, result) : error;
+    if (error.code === "EBADF") return closedDescriptor(call, this.descriptor, result);
+    if (this.hangUp === null || this.system.meaningOf(result) !== "hungUp") return error;
+    const { code, errno, syscall } = error;
+    const description = `${this.label}: the other end of the terminal is closed`;
+    return new SystemError({ code, errno, syscall, description });
+  }
+
+  private unlessHungUp(sent: number): number {
+    if (this.hangUp?.isCertain(sent) === true) throw this.errorOf(this.system.hungUp, "write");
+    return sent;
   }
 
   /** Its owner may have closed it by now, and there is nothing to restore then. */

@@ -7,21 +7,19 @@
  * is not final: another program may open the terminal again. In a terminal that is not raw Ctrl-D makes one read find
  * the end, and a line ends a read, so a short read does not mean that nothing is left (termios(3)).
  *
- * Decision. EIO is the end for a read, and an error with words for a write. In each direction a hang-up stays known until
- * that is told to wait: it will be told again if it is still so, which every write that is tried brings about (tty_io.c
- * wakes all who wait for room). A write that is told of it twice, and would still have to wait, fails: there may never be
- * anybody who reads. A read is tried until it would block.
+ * Decision. EIO is the end for a read, and an error with words for a write; what a write makes of a hang-up is told in
+ * `hang-up.ts`. A read is tried until it would block.
  */
 
 import { SystemError, UnsupportedError } from "../core/errors.ts";
 import { Readiness } from "../core/interest.ts";
 import type { CallSubject, System } from "../core/system.ts";
 import { DescriptorStream } from "./descriptor-stream.ts";
+import { HangUpDoubt } from "./hang-up.ts";
 import { WOULD_BLOCK } from "./stream-operations.ts";
 
 export abstract class TerminalStream extends DescriptorStream {
-  /** The write that is under way has met a hang-up, and would have had to wait. */
-  private isHangUpDoubted = false;
+  private readonly hangUp = new HangUpDoubt(this.source);
 
   constructor(
     system: System,
@@ -41,7 +39,7 @@ export abstract class TerminalStream extends DescriptorStream {
 
   override beginWrite(): void {
     super.beginWrite();
-    this.isHangUpDoubted = false;
+    this.hangUp.begin();
   }
 
   override tryWrite(bytes: Uint8Array, start: number, end: number): number {
@@ -80,13 +78,8 @@ export abstract class TerminalStream extends DescriptorStream {
     return new SystemError({ code, errno, syscall, path, description: this.hangUpWords });
   }
 
-  /** The first time the hang-up may be an old one, and the second time it is not. */
   private unlessHungUp(sent: number): number {
-    const { source } = this;
-    const isHungUp = sent === WOULD_BLOCK && (source.readiness & Readiness.WRITE_CLOSED) !== 0;
-    if (isHungUp && this.isHangUpDoubted) throw this.errorOf(this.system.hungUp, "write");
-    this.isHangUpDoubted = isHungUp;
-    if (isHungUp) source.readiness &= ~Readiness.WRITE_CLOSED;
+    if (this.hangUp.isCertain(sent)) throw this.errorOf(this.system.hungUp, "write");
     return sent;
   }
 }

@@ -1,7 +1,7 @@
 /** Streams on descriptors that others have opened: their bytes, their mode, their errors. */
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readlinkSync, readSync, writeSync } from "node:fs";
 import {
   BusyError,
   cancel,
@@ -22,7 +22,7 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { thrownBy } from "../support/failure.ts";
 import { PtyPair } from "../support/kinds.ts";
 import { duplicateTo, EventCounter, Pipe, readUntilEmpty, SocketPair, writeUntilFull } from "../support/libc.ts";
-import { errorOf, openReactor, patternOf, WAYS } from "../support/loopback.ts";
+import { errorOf, onePoll, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { NO_DESCRIPTOR, TestReactor } from "../support/reactors.ts";
 import { temporaryPath } from "../support/temporary.ts";
 
@@ -43,6 +43,37 @@ describe.each(WAYS)("a stream on a descriptor, in %s", (_way, way) => {
       yield* master.readExactly(new Uint8Array("first\r\nsecond\r\n".length));
       yield* line.writeAll(["out", "put\n"]);
       expect(text(yield* master.readUntil("\r\n"))).toBe("output");
+    }));
+
+  test("of a terminal whose other end is closed finds the end, and fails a write that nobody makes room for", () =>
+    way(function* main() {
+      using pty = new PtyPair();
+      using master = yield* fdStream(pty.master, { keepOpen: true });
+      writeSync(pty.line, "last words");
+      const writing = yield* spawn(() => errorOf(master.write(MORE_THAN_IT_HOLDS)));
+      yield* onePoll();
+      expect(writing.state).toBe("suspended");
+      pty.close(pty.line);
+      const words = `write EIO: descriptor ${pty.master} (character device): the other end of the terminal is closed`;
+      expect((yield* join(writing)).message).toBe(words);
+      expect(text(yield* master.readToEnd())).toContain("last words");
+      expect(yield* master.read(new Uint8Array(1))).toBe(0);
+      // One that finds it closed and full fails as well, instead of trying again and again.
+      expect(yield* errorOf(master.writeAll([MORE_THAN_IT_HOLDS, "x"]))).toMatchObject({
+        code: "EIO",
+        syscall: "write",
+      });
+    }));
+
+  test("of a terminal whose controlling end is closed finds the end, and cannot write", () =>
+    way(function* main() {
+      using pty = new PtyPair();
+      using line = yield* fdStream(pty.line, { keepOpen: true });
+      const reading = yield* spawn(() => line.read(new Uint8Array(1)));
+      yield* yieldNow();
+      pty.close(pty.master);
+      expect(yield* join(reading)).toBe(0);
+      expect((yield* errorOf(line.write("x"))).message).toContain("the other end of the terminal is closed");
     }));
 
   test("reads and writes an eventfd, eight bytes at a time", () =>
@@ -185,15 +216,19 @@ describe("a stream on a descriptor", () => {
       expect(yield* errorOf(stream.writeAll(["x"]))).toMatchObject({ code: "EPIPE" });
     }));
 
-  test("tells EIO to a reader of a terminal whose line is gone, also if it waits", () =>
+  test("ends for a reader of a terminal whose line is gone, also if it waits, and goes on with who opens it again", () =>
     run(function* main() {
       using pty = new PtyPair();
       using master = yield* fdStream(pty.master, { keepOpen: true });
-      const reading = yield* spawn(() => errorOf(master.read(new Uint8Array(1))));
+      const path = readlinkSync(`/proc/self/fd/${pty.line}`);
+      const reading = yield* spawn(() => master.read(new Uint8Array(1)));
       yield* yieldNow();
       expect(reading.state).toBe("suspended");
       pty.close(pty.line);
-      expect(yield* join(reading)).toMatchObject({ code: "EIO", syscall: "read" });
+      expect(yield* join(reading)).toBe(0);
+      using line = yield* fdStream(openSync(path, "r+"));
+      yield* line.write("again");
+      yield* master.readExactly(new Uint8Array(5));
     }));
 
   test("that was closed does not touch the next file of its number, though its task was about to go on", async () => {
@@ -362,6 +397,9 @@ describe("notifyClosing", () => {
 function text(bytes: Uint8Array | null): string | null {
   return bytes === null ? null : new TextDecoder().decode(bytes);
 }
+
+/** More than the system holds on its way, so that a write of it waits. */
+const MORE_THAN_IT_HOLDS = new Uint8Array(200_000);
 
 /** From /proc/PID/fdinfo (proc(5)), where the flags of the open file description are octal. */
 function isNonBlocking(descriptor: number): boolean {
