@@ -28,7 +28,6 @@ import {
   timeout,
   TimeoutError,
   UnexpectedEndError,
-  yieldNow,
 } from "../src/index.ts";
 import { readArguments, toHost, toPort } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
@@ -128,8 +127,6 @@ function* hear(stream: TcpStream, name: string): Operation<void> {
     if (done === true || line === "/quit") return;
     if (line === "/who") say(`* there are: ${[...names].join(", ")}`);
     else if (line !== "") say(`${name}: ${withoutControls(line)}`, name);
-    // Many lines may come in one piece: the others get a chance to pass each on before the next.
-    yield* yieldNow();
   }
 }
 
