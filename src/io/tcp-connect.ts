@@ -142,7 +142,7 @@ class Attempt {
   /** Passes the descriptor on. It is registered anew with its first wait. */
   toStream(): TcpStream {
     this.source.close();
-    return new TcpStream(this.system, this.descriptor);
+    return new TcpStream(this.system, this.descriptor, this.address);
   }
 
   close(): void {

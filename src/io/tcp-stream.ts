@@ -1,6 +1,13 @@
-/** A TCP connection. */
+/**
+ * A TCP connection.
+ *
+ * Facts. Who has connected is known for nothing, and whom one accepts costs a system call (getpeername(2)), which fails once
+ * the connection is gone.
+ *
+ * Decision. The peer of an accepted connection is asked for when somebody wants to know it, or when a message is to name it.
+ */
 
-import { assertInteger, assertTime } from "../core/errors.ts";
+import { assertInteger, assertTime, SystemError } from "../core/errors.ts";
 import { type CallSubject, Half, type SocketAddress, SocketOption, type System } from "../core/system.ts";
 import { DescriptorStream } from "./descriptor-stream.ts";
 
@@ -17,15 +24,19 @@ export class TcpStream extends DescriptorStream {
   private knownPeer: SocketAddress | null = null;
 
   /** For `accept` and `connect`. */
-  constructor(system: System, descriptor: number) {
+  constructor(
+    system: System,
+    descriptor: number,
+    /** Where it was connected to. That the peer is there is not said: `0.0.0.0` stands for this machine, for one. */
+    private readonly destination: SocketAddress | null = null,
+  ) {
     super(system, descriptor, system);
   }
 
   /** Words for messages, such as `connection 127.0.0.1:80`. */
   get label(): string {
-    return this.knownPeer === null
-      ? `connection on descriptor ${this.descriptor}`
-      : `connection ${showAddress(this.knownPeer)}`;
+    const peer = this.peerToName;
+    return peer === null ? `connection on descriptor ${this.descriptor}` : `connection ${showAddress(peer)}`;
   }
 
   /** Closes the connection at once and lets the peer know that it was broken off: it gets `ECONNRESET`. */
@@ -95,7 +106,20 @@ export class TcpStream extends DescriptorStream {
   }
 
   protected override get place(): CallSubject {
-    return this.knownPeer ?? super.place;
+    return this.peerToName ?? super.place;
+  }
+
+  /** What messages call the other side; null if it was not asked for in time. */
+  private get peerToName(): SocketAddress | null {
+    const known = this.knownPeer ?? this.destination;
+    if (known !== null || this.isClosed) return known;
+    try {
+      return this.remoteAddress;
+    } catch (error) {
+      // The connection is gone: the message is about that, and does without the address.
+      if (error instanceof SystemError) return null;
+      throw error;
+    }
   }
 
   private setOption(option: SocketOption, value: number): void {

@@ -8,7 +8,9 @@ import {
   BusyError,
   cancel,
   ClosedError,
+  connect,
   join,
+  listen,
   type Operation,
   OperationReusedError,
   spawn,
@@ -189,7 +191,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
       const writing = yield* spawn(() => client.write(new Uint8Array(4 * MEBIBYTE)));
       for (let round = 0; round < 100; round++) yield* yieldNow();
       expect(writing.state).toBe("suspended");
-      expect(writing.waitsFor).toBe(`writing to connection on descriptor ${client.descriptor}`);
+      expect(writing.waitsFor).toBe(`writing to connection 127.0.0.1:${client.remoteAddress.port}`);
       yield* cancel(writing);
     });
   });
@@ -400,7 +402,7 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
         const error = yield* errorOf(second);
         expect(error).toBeInstanceOf(BusyError);
         expect(error.message).toContain(
-          `connection on descriptor ${client.descriptor} is being read by task firstReader (#`,
+          `connection 127.0.0.1:${client.remoteAddress.port} is being read by task firstReader (#`,
         );
       }
       yield* server.write("x");
@@ -587,6 +589,41 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
       expect(client.localAddress).toMatchObject({ host: "127.0.0.1", family: "IPv4" });
       expect(client.localAddress.port).toBeGreaterThan(0);
       expect(client.label).toBe(`connection 127.0.0.1:${client.remoteAddress.port}`);
+    });
+  });
+
+  test("messages name the peer, of an accepted connection while it is there, though nobody has asked for it", async () => {
+    await withConnection(way, function* main({ client, server }) {
+      const [here, there] = [client.localAddress, server.localAddress];
+      expect(client.label).toBe(`connection 127.0.0.1:${there.port}`);
+      yield* client.write("x");
+      yield* client.shutdown();
+      const error = yield* errorOf(server.readExactly(new Uint8Array(2)));
+      expect(error.message).toContain(`connection 127.0.0.1:${here.port}`);
+      server.reset();
+      expect(yield* errorOf(client.read(new Uint8Array(1)))).toMatchObject({ address: "127.0.0.1", port: there.port });
+    });
+  });
+
+  test("an accepted connection that was reset before anybody asked has no address in its messages", async () => {
+    await withConnection(way, function* main({ client, server }) {
+      client.reset();
+      const error = yield* errorOf(server.read(new Uint8Array(1)));
+      expect(error).toMatchObject({ code: "ECONNRESET" });
+      expect(error.message).toStartWith("read ECONNRESET");
+      expect(server.label).toBe(`connection on descriptor ${server.descriptor}`);
+    });
+  });
+
+  test("what was connected to 0.0.0.0 is called so in messages, and knows its peer", async () => {
+    await way(function* main() {
+      using listener = yield* listen({ port: 0, host: "127.0.0.1" });
+      const { port } = listener.address;
+      using stream = yield* connect({ port, host: "0.0.0.0" });
+      expect(stream.label).toBe(`connection 0.0.0.0:${port}`);
+      expect(stream.remoteAddress.host).toBe("127.0.0.1");
+      expect(stream.label).toBe(`connection 127.0.0.1:${port}`);
+      (yield* listener.accept()).close();
     });
   });
 
