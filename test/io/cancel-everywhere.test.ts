@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { writeSync } from "node:fs";
 import {
   all,
+  any,
   bindUdp,
   bindUnixDatagram,
   BufferedReader,
@@ -15,6 +16,7 @@ import {
   join,
   listen,
   listenUnix,
+  lookup,
   makeNamedPipe,
   notifyClosing,
   openNamedPipe,
@@ -24,6 +26,10 @@ import {
   openSerial,
   type Operation,
   promise,
+  race,
+  select,
+  signal,
+  signals,
   sleep,
   readable,
   ready,
@@ -32,9 +38,11 @@ import {
   source,
   spawn,
   SystemError,
+  type TcpStream,
   tlsAccept,
   tlsConnect,
   UnexpectedEndError,
+  unixDatagramPair,
   unixPair,
   type UnixStream,
   writable,
@@ -54,6 +62,9 @@ import { settingsOf } from "../support/terminals.ts";
 
 /** More than a pipe or a socket holds, so that the writer has to wait. */
 const MESSAGE = new Uint8Array(1_000_000);
+
+/** Met only by what hangs. */
+const A_LONG_TIME_MS = 60_000;
 
 /** More than a terminal holds, which is little. */
 const SHORT = new Uint8Array(50_000);
@@ -97,6 +108,60 @@ describe("cancelled at every suspend point, nothing is left of", () => {
         yield* join(serving);
       },
       { leastPoints: 14, isFair: isOfPeer },
+    ));
+
+  test("contests of which each arm opens something", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using listener = yield* listen({ port: 0, host: "127.0.0.1" });
+        const { port } = listener.address;
+        const attempt = (): Operation<TcpStream> => connect({ port, host: "localhost" });
+        for (let index = 0; index < 2; index++) {
+          using client = yield* any([attempt, attempt]);
+          using accepted = yield* race([() => listener.accept(), () => never()]);
+          const { value } = yield* select({ other: () => listener.accept(), stop: sleep(A_LONG_TIME_MS) });
+          using _other = value as TcpStream;
+          yield* all([() => client.write("x"), () => errorOrBytes(accepted)]);
+        }
+      },
+      { leastPoints: 10, isFair: isOfPeer },
+    ));
+
+  test("look-ups of names, and sockets that are opened by one", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        yield* lookup("localhost");
+        using listener = yield* listen({ port: 0, host: "localhost" });
+        using _socket = yield* bindUdp({ port: 0, host: "localhost" });
+        using _connected = yield* connectUdp({ port: listener.address.port, host: "localhost" });
+      },
+      { leastPoints: 4 },
+    ));
+
+  test("waits for signals", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using received = signals("SIGUSR2");
+        const waiting = yield* spawn(() => signal(["SIGUSR2", "SIGHUP"]));
+        const next = yield* spawn(() => received.next());
+        yield* yieldNow();
+        process.kill(process.pid, "SIGUSR2");
+        yield* join(waiting);
+        yield* join(next);
+      },
+      { leastPoints: 3 },
+    ));
+
+  test("pairs of datagram sockets", () =>
+    expectNothingLeftWhenCancelled(
+      function* job() {
+        using pair = yield* unixDatagramPair();
+        const receiving = yield* spawn(() => pair.left.receive(new Uint8Array(8)));
+        yield* yieldNow();
+        yield* pair.right.send("message");
+        yield* join(receiving);
+      },
+      { leastPoints: 2, isFair: isOfPeer },
     ));
 
   test("a pipe", () =>
@@ -433,6 +498,20 @@ function* passAlong(from: UnixStream, to: UnixStream): Operation<void> {
     received += message.bytes;
   }
   yield* join(sending);
+}
+
+/** Which of the connections the listener accepted first is not known. */
+function* errorOrBytes(stream: TcpStream): Operation<void> {
+  try {
+    yield* stream.read(new Uint8Array(1));
+  } catch (error) {
+    if (!isOfPeer(error)) throw error;
+  }
+}
+
+function* never(): Operation<never> {
+  yield* sleep(Infinity);
+  throw new Error("it never ends");
 }
 
 function isOfPeer(error: unknown): boolean {
