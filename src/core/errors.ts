@@ -182,6 +182,15 @@ export class SystemError extends Error {
   }
 }
 
+/** The error in words that say more than the system's; what is given besides takes the place of what it had. */
+export function inOtherWords(
+  { code, errno, syscall, address, port, path }: SystemError,
+  description: string,
+  others: Partial<SystemErrorFacts> = {},
+): SystemError {
+  return new SystemError({ code, errno, syscall, address, port, path, description, ...others });
+}
+
 export interface SystemErrorFacts {
   readonly code: string;
   readonly errno: number;

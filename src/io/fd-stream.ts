@@ -11,7 +11,7 @@
  */
 
 import { currentSystem } from "../core/current-system.ts";
-import { BusyError, SystemError, UnsupportedError } from "../core/errors.ts";
+import { BusyError, inOtherWords, type SystemError, UnsupportedError } from "../core/errors.ts";
 import type { DescriptorKind } from "../core/file-system.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { AskRequest, type Suspension } from "../core/request.ts";
@@ -126,9 +126,7 @@ export class FdStream extends DescriptorStream {
     const error = super.errorOf(result, call);
     if (error.code === "EBADF") return closedDescriptor(call, this.descriptor, result);
     if (this.hangUp === null || this.system.meaningOf(result) !== "hungUp") return error;
-    const { code, errno, syscall } = error;
-    const description = `${this.label}: the other end of the terminal is closed`;
-    return new SystemError({ code, errno, syscall, description });
+    return inOtherWords(error, `${this.label}: the other end of the terminal is closed`);
   }
 
   private unlessHungUp(sent: number): number {

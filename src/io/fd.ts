@@ -11,7 +11,7 @@
  * call for each, and forgets the rest all the same. Whoever closes a number says so with `notifyClosing`.
  */
 
-import { assertInteger, ClosedError, SystemError } from "../core/errors.ts";
+import { assertInteger, ClosedError, inOtherWords, SystemError } from "../core/errors.ts";
 import { Interest, type Readiness } from "../core/interest.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { ready as readySource } from "../core/ready.ts";
@@ -176,10 +176,9 @@ function armRequest(request: InterestRequest, caller: string, suspension: Suspen
 /** What the errors of epoll_ctl(2) mean, few people would guess. */
 function explain(error: unknown, caller: string, descriptor: number, system: System | undefined): unknown {
   if (!(error instanceof SystemError)) return error;
-  const { code, errno } = error;
-  if (code === "EBADF") return closedDescriptor(caller, descriptor, errno);
-  const description = descriptionOf(code, descriptor, system);
-  return description === null ? error : new SystemError({ code, errno, syscall: caller, description });
+  if (error.code === "EBADF") return closedDescriptor(caller, descriptor, error.errno);
+  const description = descriptionOf(error.code, descriptor, system);
+  return description === null ? error : inOtherWords(error, description, { syscall: caller });
 }
 
 function descriptionOf(code: string, descriptor: number, system: System | undefined): string | null {

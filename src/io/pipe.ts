@@ -4,7 +4,7 @@
  */
 
 import { currentSystem } from "../core/current-system.ts";
-import { assertInteger, describeValue, SystemError } from "../core/errors.ts";
+import { assertInteger, describeValue, inOtherWords, type SystemError } from "../core/errors.ts";
 import { Access } from "../core/file-system.ts";
 import type { Operation } from "../core/operation.ts";
 import type { System } from "../core/system.ts";
@@ -135,12 +135,11 @@ function refuseUnlessPipe(stream: PipeStream, system: System, path: string): voi
 /** open(2) says ENXIO, "no such device or address", which few people would understand. It says so of a socket as well. */
 function explainNoReader(error: SystemError, path: string, end: "read" | "write"): SystemError {
   if (error.code !== "ENXIO") return error;
-  const { code, errno, syscall } = error;
   const description =
     end === "write"
       ? "nobody has it open to read: open the reading end first (or it is no named pipe, but a socket)"
       : "it is no named pipe, but a socket or a device that is not there";
-  return new SystemError({ code, errno, syscall, path, description });
+  return inOtherWords(error, description, { path });
 }
 
 function assertPath(caller: string, path: unknown): asserts path is string {

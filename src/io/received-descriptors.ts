@@ -10,7 +10,7 @@
  * collected as garbage, with a warning: that is late, but not never.
  */
 
-import { assertInteger, describeValue, SystemError } from "../core/errors.ts";
+import { assertInteger, describeValue, inOtherWords } from "../core/errors.ts";
 import type { System } from "../core/system.ts";
 import type { Credentials, UnixMessage } from "../core/unix-system.ts";
 import { assertDescriptor } from "./fd.ts";
@@ -159,9 +159,9 @@ export function assertDescriptors(caller: string, descriptors: readonly number[]
 
 /** Says what was wrong with descriptors to pass, if that is why a send has returned `result`, which is below zero. */
 export function refusePassing(system: System, result: number, descriptors: readonly number[]): void {
-  const { code, errno } = system.errorOf(result, "sendmsg");
-  const description = describeRefusal(system, code, descriptors);
-  if (description !== null) throw new SystemError({ code, errno, syscall: "sendmsg", description });
+  const error = system.errorOf(result, "sendmsg");
+  const description = describeRefusal(system, error.code, descriptors);
+  if (description !== null) throw inOtherWords(error, description);
 }
 
 function describeRefusal(system: System, code: string, descriptors: readonly number[]): string | null {

@@ -15,7 +15,14 @@
 
 import { spendBudget } from "../core/budget.ts";
 import { currentSystem } from "../core/current-system.ts";
-import { assertTime, ClosedError, describeValue, SystemError, UnsupportedError } from "../core/errors.ts";
+import {
+  assertTime,
+  ClosedError,
+  describeValue,
+  inOtherWords,
+  type SystemError,
+  UnsupportedError,
+} from "../core/errors.ts";
 import { Access } from "../core/file-system.ts";
 import { firstOf } from "../core/first-of.ts";
 import type { Operation } from "../core/operation.ts";
@@ -294,13 +301,10 @@ export class SerialPort extends TerminalStream {
   }
 
   private explainMode(result: number): SystemError {
-    const { code, errno, syscall, path } = this.system.errorOf(result, "tcgetattr", this.place);
-    if (code === "EIO") {
-      const description = "there is no device behind this name";
-      return new SystemError({ code, errno, syscall, path, description });
-    }
-    const error = new SystemError({ code, errno, syscall, path, description: "it cannot be asked for its settings" });
-    return explainNoTerminal(this.system, error, this.descriptor, this.path);
+    const error = this.system.errorOf(result, "tcgetattr", this.place);
+    if (error.code === "EIO") return inOtherWords(error, "there is no device behind this name");
+    const explained = inOtherWords(error, "it cannot be asked for its settings");
+    return explainNoTerminal(this.system, explained, this.descriptor, this.path);
   }
 }
 
@@ -310,9 +314,8 @@ function completed(base: Omit<SerialSettings, "baud">, changes: SettingChanges):
 }
 
 function explainOpen(error: SystemError): SystemError {
-  const { code, errno, syscall, path } = error;
-  const words = OPEN_WORDS[code];
-  return words === undefined ? error : new SystemError({ code, errno, syscall, path, description: words });
+  const words = OPEN_WORDS[error.code];
+  return words === undefined ? error : inOtherWords(error, words);
 }
 
 /** What the errors of open(2) mean for a port. */

@@ -11,7 +11,7 @@
  * `hang-up.ts`. A read is tried until it would block.
  */
 
-import { SystemError, UnsupportedError } from "../core/errors.ts";
+import { inOtherWords, type SystemError, UnsupportedError } from "../core/errors.ts";
 import { Readiness } from "../core/interest.ts";
 import type { CallSubject, System } from "../core/system.ts";
 import { DescriptorStream } from "./descriptor-stream.ts";
@@ -73,9 +73,7 @@ export abstract class TerminalStream extends DescriptorStream {
 
   protected override errorOf(result: number, call: string): SystemError {
     const error = super.errorOf(result, call);
-    if (this.system.meaningOf(result) !== "hungUp") return error;
-    const { code, errno, syscall, path } = error;
-    return new SystemError({ code, errno, syscall, path, description: this.hangUpWords });
+    return this.system.meaningOf(result) === "hungUp" ? inOtherWords(error, this.hangUpWords) : error;
   }
 
   private unlessHungUp(sent: number): number {

@@ -1,7 +1,7 @@
 /** Terminals: raw mode and window size, of streams on them and of descriptors such as the standard input. */
 
 import { currentSystem } from "../core/current-system.ts";
-import { assertInteger, SystemError } from "../core/errors.ts";
+import { assertInteger, inOtherWords, type SystemError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { System } from "../core/system.ts";
 import type { TerminalMode, WindowSize } from "../core/terminal-system.ts";
@@ -104,10 +104,11 @@ export function assertWindowSize(caller: string, size: WindowSize): void {
 /** What a call on something that is no terminal means, few people would guess from "inappropriate ioctl for device". */
 export function explainNoTerminal(system: System, error: SystemError, descriptor: number, name: string): SystemError {
   if (error.code !== "ENOTTY") return error;
-  const { code, errno, syscall, path } = error;
   const kind = system.files.kindOf(descriptor);
-  const description = `${name} is ${typeof kind === "number" ? "something else" : `a ${kind}`}, and no terminal`;
-  return new SystemError({ code, errno, syscall, path, description });
+  return inOtherWords(
+    error,
+    `${name} is ${typeof kind === "number" ? "something else" : `a ${kind}`}, and no terminal`,
+  );
 }
 
 function makeRaw(system: System, descriptor: number, name: string, stream?: Terminal): Disposable {

@@ -9,7 +9,7 @@
  */
 
 import { DatagramOption, Families } from "../core/datagram-system.ts";
-import { assertInteger, ClosedError, describeValue, SystemError } from "../core/errors.ts";
+import { assertInteger, ClosedError, describeValue, inOtherWords } from "../core/errors.ts";
 import { type SocketAddress, SocketOption, type System } from "../core/system.ts";
 import type { Place } from "./resolve.ts";
 
@@ -179,13 +179,7 @@ export function interfaceIndexOf(system: System, call: string, nameOrAddress: st
   }
   const index = system.datagrams.interfaceIndex(nameOrAddress);
   if (index >= 0) return index;
-  const { code, errno, syscall } = system.errorOf(index, "ioctl");
-  throw new SystemError({
-    code,
-    errno,
-    syscall,
-    description: `${call}: there is no interface ${describeValue(nameOrAddress)}`,
-  });
+  throw inOtherWords(system.errorOf(index, "ioctl"), `${call}: there is no interface ${describeValue(nameOrAddress)}`);
 }
 
 function isGroup({ host, family }: Place): boolean {

@@ -11,7 +11,7 @@
 
 import { spendBudget } from "../core/budget.ts";
 import { currentSystem } from "../core/current-system.ts";
-import { assertTime, SystemError } from "../core/errors.ts";
+import { assertTime, inOtherWords, type SystemError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { sleep } from "../core/sleep.ts";
 import type { System } from "../core/system.ts";
@@ -74,9 +74,8 @@ function* connectUntilAccepted(
 }
 
 function backlogIsFull(system: System, path: string, timeoutMs: number): SystemError {
-  const { code, errno, syscall } = system.errorOf(system.timedOut, "connect");
   const description = `its backlog is full, and the server has accepted nobody for ${timeoutMs} ms: it hangs, or has too much to do`;
-  return new SystemError({ code, errno, syscall, path, description });
+  return inOtherWords(system.errorOf(system.timedOut, "connect", { path }), description);
 }
 
 const SHORTEST_PAUSE_MS = 1;

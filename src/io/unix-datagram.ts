@@ -15,7 +15,7 @@
  */
 
 import { currentSystem } from "../core/current-system.ts";
-import { ClosedError, describeValue, SystemError } from "../core/errors.ts";
+import { ClosedError, describeValue, inOtherWords, type SystemError } from "../core/errors.ts";
 import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
 import { InterestRequest, type SuspendRequest } from "../core/request.ts";
@@ -316,7 +316,7 @@ export class UnixDatagram implements Disposable, Named {
     const error = this.explain(result, "sendmsg", destination === null ? peer : { path: destination.path });
     if (error.code !== "EMSGSIZE") return error;
     const room = this.system.getOption(this.descriptor, SocketOption.SEND_BUFFER_BYTES);
-    return withDescription(
+    return inOtherWords(
       error,
       `a message of ${bytes.byteLength} bytes is too long for the socket's send buffer of ${room} bytes (net.core.wmem_max)`,
     );
@@ -325,7 +325,7 @@ export class UnixDatagram implements Disposable, Named {
   private explain(result: number, syscall: string, subject: CallSubject = {}): SystemError {
     const error = this.system.errorOf(result, syscall, subject);
     const description = DESCRIPTIONS[error.code];
-    return description === undefined ? error : withDescription(error, description);
+    return description === undefined ? error : inOtherWords(error, description);
   }
 
   private refuseClosed(verb: string): void {
@@ -357,11 +357,6 @@ function openSocket(
     system.close(descriptor);
     throw error;
   }
-}
-
-function withDescription(error: SystemError, description: string): SystemError {
-  const { code, errno, syscall, path } = error;
-  return new SystemError({ code, errno, syscall, path, description });
 }
 
 /** What some errors mean here, few people would guess. */

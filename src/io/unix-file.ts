@@ -14,7 +14,7 @@
  * wanted.
  */
 
-import { assertInteger, SystemError } from "../core/errors.ts";
+import { assertInteger, inOtherWords } from "../core/errors.ts";
 import type { System } from "../core/system.ts";
 import { UnixKind } from "../core/unix-system.ts";
 import { nameIn, showUnixName, toNameBytes, type UnixName } from "./unix-name.ts";
@@ -108,8 +108,8 @@ function bindOrReplace(system: System, descriptor: number, binding: Binding): nu
   const { path } = options;
   const identity = system.files.identityOf(path);
   const found = whatIsAt(system, path, bytes);
-  if (found !== STALE) throw withDescription(error, path, found);
-  if (options.replaceStale !== true) throw withDescription(error, path, ADVICE);
+  if (found !== STALE) throw inOtherWords(error, found, { path });
+  if (options.replaceStale !== true) throw inOtherWords(error, ADVICE, { path });
   // Somebody else may have replaced it meanwhile, which shows in its identity.
   if (identity !== null && system.files.identityOf(path) === identity) {
     const removal = system.files.unlink(path);
@@ -131,10 +131,6 @@ function whatIsAt(system: System, path: string, bytes: Uint8Array): string {
   system.close(probe);
   const isRefused = result < 0 && system.errorOf(result, "connect").code === "ECONNREFUSED";
   return isRefused ? STALE : "another socket has that name: close it, or use another path";
-}
-
-function withDescription({ code, errno, syscall }: SystemError, path: string, description: string): SystemError {
-  return new SystemError({ code, errno, syscall, path, description });
 }
 
 const STALE = "stale";

@@ -8,7 +8,7 @@
  * rename moves it in the tree, with all that is below. So the number decides which folder it is, and never the path.
  */
 
-import { SystemError } from "../core/errors.ts";
+import { inOtherWords, type SystemError } from "../core/errors.ts";
 import type { System } from "../core/system.ts";
 import { type FolderEntry, WatchTarget } from "../core/watch-system.ts";
 
@@ -280,14 +280,14 @@ export class WatchTree {
     if (LIMITS.includes(error.code)) throw explainAdd(error);
     if (!GONE.includes(error.code)) return new NotPlaced(error);
     // A name that is no UTF-8 cannot be looked up by what is shown of it.
-    return new NotPlaced(path.includes("\uFFFD") ? withDescription(error, NO_UTF8) : null);
+    return new NotPlaced(path.includes("\uFFFD") ? inOtherWords(error, NO_UTF8) : null);
   }
 }
 
 /** The limits of inotify(7), by the names under which an administrator finds them. */
 export function explainOpen(error: SystemError): SystemError {
   if (error.code !== "EMFILE") return error;
-  return withDescription(
+  return inOtherWords(
     error,
     "too many watchers or descriptors are open: close some, or raise the sysctl fs.inotify.max_user_instances (or ulimit -n)",
   );
@@ -295,14 +295,10 @@ export function explainOpen(error: SystemError): SystemError {
 
 function explainAdd(error: SystemError): SystemError {
   if (error.code !== "ENOSPC") return error;
-  return withDescription(
+  return inOtherWords(
     error,
     "no more folders and files can be watched by this user: watch fewer, ignore some, or raise the sysctl fs.inotify.max_user_watches",
   );
-}
-
-function withDescription({ code, errno, syscall, path }: SystemError, description: string): SystemError {
-  return new SystemError({ code, errno, syscall, path, description });
 }
 
 function joinPath(folder: string, name: string): string {

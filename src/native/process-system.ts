@@ -2,7 +2,7 @@
 
 import { accessSync, constants as fileConstants, readdirSync, readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
-import { SystemError } from "../core/errors.ts";
+import { inOtherWords } from "../core/errors.ts";
 import type { ExitStatus, ProcessOrder, ProcessSystem, StartedProcess } from "../core/process-system.ts";
 import { resultOf } from "./file-system.ts";
 import type { NativeFunctions } from "./library.ts";
@@ -65,11 +65,16 @@ function refuseMissingFolder(folder: string | undefined): void {
   if (folder === undefined) return;
   let isFolder = false;
   const result = resultOf(() => void (isFolder = statSync(folder).isDirectory()));
-  if (result < 0) throw describedError(errorOf(result, "spawn"), folder, "the folder to start it in is not there");
+  if (result < 0)
+    throw inOtherWords(errorOf(result, "spawn", { path: folder }), "the folder to start it in is not there");
   if (!isFolder)
-    throw describedError(errorOf(-constants.errno.ENOTDIR, "spawn"), folder, "what to start it in is no folder");
+    throw inOtherWords(
+      errorOf(-constants.errno.ENOTDIR, "spawn", { path: folder }),
+      "what to start it in is no folder",
+    );
   const access = resultOf(() => accessSync(folder, fileConstants.X_OK));
-  if (access < 0) throw describedError(errorOf(access, "spawn"), folder, "you may not enter the folder to start it in");
+  if (access < 0)
+    throw inOtherWords(errorOf(access, "spawn", { path: folder }), "you may not enter the folder to start it in");
 }
 
 function explain(error: unknown, program: string): unknown {
@@ -78,17 +83,12 @@ function explain(error: unknown, program: string): unknown {
   const plain = errorOf(-Math.abs(errno), "spawn", { path: program });
   if (plain.code === "ENOENT") {
     const isPath = program.includes("/");
-    return describedError(
+    return inOtherWords(
       plain,
-      program,
       isPath ? "no such program, or its first line names one that is not there" : "no such program in PATH",
     );
   }
-  return plain.code === "EACCES" ? describedError(plain, program, "it is no program, or you may not run it") : plain;
-}
-
-function describedError({ code, errno, syscall }: SystemError, path: string, description: string): SystemError {
-  return new SystemError({ code, errno, syscall, path, description });
+  return plain.code === "EACCES" ? inOtherWords(plain, "it is no program, or you may not run it") : plain;
 }
 
 function toStatus(result: number): ExitStatus {
