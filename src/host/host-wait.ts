@@ -59,6 +59,32 @@ export abstract class HostWait extends SuspendRequest implements Undo {
   }
 }
 
+/** Waits until it is woken. Whoever can do that is given the wait when it begins, and null when it is over. */
+export class WakeWait extends HostWait {
+  constructor(
+    private readonly words: string,
+    private readonly setWait: (wait: WakeWait | null) => void,
+  ) {
+    super();
+  }
+
+  describe(): string {
+    return this.words;
+  }
+
+  wake(): void {
+    this.succeed();
+  }
+
+  protected begin(): void {
+    this.setWait(this);
+  }
+
+  protected override ended(): void {
+    this.setWait(null);
+  }
+}
+
 /** Before anything is begun: it could not end. */
 function refuseInBlockOn({ scheduler, task }: Suspension, words: string): void {
   if (!scheduler.isBlocking) return;

@@ -6,7 +6,7 @@ import { BusyError, ClosedError, describeValue } from "../core/errors.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { YIELD_REQUEST } from "../core/yield-now.ts";
 import type { Subscription } from "../flow/each.ts";
-import { HostWait } from "./host-wait.ts";
+import { WakeWait } from "./host-wait.ts";
 import { Iteration } from "./iteration.ts";
 import { type Emit, type Producer, type ProducerOptions, toProduce } from "./producer.ts";
 import type { Runner } from "./runner.ts";
@@ -44,7 +44,7 @@ export function fromNodeReadable<T = Buffer>(stream: Readable): NodeReader<T> {
 /** What `fromNodeReadable` returns. */
 export class NodeReader<T> implements Subscription<T>, Disposable {
   /** The task's wait for something to happen to the stream. */
-  private wait: ChangeWait | null = null;
+  private wait: WakeWait | null = null;
   private failure: { readonly error: unknown } | null = null;
   private isReading = false;
   private hasEnded = false;
@@ -71,7 +71,10 @@ export class NodeReader<T> implements Subscription<T>, Disposable {
       for (;;) {
         const result = this.poll();
         if (result !== null) return result;
-        yield* new RequestOperation<void>("next", new ChangeWait((wait) => this.setWait(wait)));
+        yield* new RequestOperation<void>(
+          "next",
+          new WakeWait("a chunk of a stream", (wait) => void (this.wait = wait)),
+        );
       }
     } finally {
       this.isReading = false;
@@ -130,33 +133,6 @@ export class NodeReader<T> implements Subscription<T>, Disposable {
   };
 
   private readonly changed = (): void => this.wait?.wake();
-
-  private setWait(wait: ChangeWait | null): void {
-    this.wait = wait;
-  }
-}
-
-/** Waits until something happens to a stream. */
-class ChangeWait extends HostWait {
-  constructor(private readonly setWait: (wait: ChangeWait | null) => void) {
-    super();
-  }
-
-  describe(): string {
-    return "a chunk of a stream";
-  }
-
-  wake(): void {
-    this.succeed();
-  }
-
-  protected begin(): void {
-    this.setWait(this);
-  }
-
-  protected override ended(): void {
-    this.setWait(null);
-  }
 }
 
 class TaskReadable extends Readable {

@@ -37,7 +37,7 @@ import { Duplex } from "node:stream";
 import type { ConnectionOptions, PeerCertificate, TLSSocket, TLSSocketOptions } from "node:tls";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { NOTHING_IS_LOST } from "../core/request.ts";
-import { HostWait } from "./host-wait.ts";
+import { HostWait, WakeWait } from "./host-wait.ts";
 
 export class TlsSession {
   /** What was decrypted and not taken yet. */
@@ -48,7 +48,7 @@ export class TlsSession {
   private failureNow: Error | null = null;
   private plainAlertNow: number | null = null;
   /** The task's wait for the TLS socket to have called back. */
-  private wait: CallbackWait | null = null;
+  private wait: WakeWait | null = null;
 
   private constructor(
     private readonly transport: Transport,
@@ -206,7 +206,7 @@ export class TlsSession {
   private readonly callBack = (): void => this.wait?.wake();
 
   private calledBack(): Operation<void> {
-    return new RequestOperation("shutdown", new CallbackWait((wait) => void (this.wait = wait)));
+    return new RequestOperation("shutdown", new WakeWait("TLS to end", (wait) => void (this.wait = wait)));
   }
 }
 
@@ -251,28 +251,6 @@ class Transport extends Duplex {
   override _write(chunk: Uint8Array, _encoding: string, callback: (error?: Error | null) => void): void {
     this.outgoing.push(chunk);
     callback();
-  }
-}
-
-class CallbackWait extends HostWait {
-  constructor(private readonly setWait: (wait: CallbackWait | null) => void) {
-    super();
-  }
-
-  describe(): string {
-    return "TLS to end";
-  }
-
-  wake(): void {
-    this.succeed();
-  }
-
-  protected begin(): void {
-    this.setWait(this);
-  }
-
-  protected override ended(): void {
-    this.setWait(null);
   }
 }
 

@@ -9,8 +9,9 @@
  */
 
 import { DatagramOption, Families } from "../core/datagram-system.ts";
-import { assertInteger, ClosedError, describeValue, inOtherWords } from "../core/errors.ts";
+import { assertInteger, describeValue, inOtherWords } from "../core/errors.ts";
 import { type SocketAddress, SocketOption, type System } from "../core/system.ts";
+import { DatagramSocket } from "./datagram-socket.ts";
 import type { Place } from "./resolve.ts";
 
 export interface UdpBuffers {
@@ -20,16 +21,15 @@ export interface UdpBuffers {
   readonly sendBytes: number;
 }
 
-export abstract class UdpSettings {
+export abstract class UdpSettings extends DatagramSocket {
   constructor(
-    protected readonly system: System,
+    system: System,
+    descriptor: number,
     /** Which addresses the socket can send to. */
     protected readonly families: Families,
-  ) {}
-
-  abstract readonly descriptor: number;
-  abstract readonly label: string;
-  abstract readonly isClosed: boolean;
+  ) {
+    super(system, descriptor);
+  }
 
   /**
    * Whether the socket may send to broadcast addresses (SO_BROADCAST of socket(7)), which is refused with `EACCES`
@@ -126,10 +126,6 @@ export abstract class UdpSettings {
   /** Whether the socket can send to addresses of a family. */
   protected has(family: SocketAddress["family"]): boolean {
     return this.families === Families.BOTH || this.families === (family === "IPv4" ? Families.IPV4 : Families.IPV6);
-  }
-
-  protected refuseClosed(verb: string): void {
-    if (this.isClosed) throw new ClosedError(`${this.label}: ${verb} after close()`);
   }
 
   protected check(result: number, call: string, place: Partial<SocketAddress> = {}): void {

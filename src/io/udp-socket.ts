@@ -15,14 +15,11 @@
 
 import { Families, SlotWord } from "../core/datagram-system.ts";
 import { type SystemError, UnsupportedError } from "../core/errors.ts";
-import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
-import { InterestRequest } from "../core/request.ts";
-import { Delivery, type Named, Source } from "../core/source.ts";
 import type { SocketAddress, System } from "../core/system.ts";
 import { toBytes } from "./bytes.ts";
 import { type Place, resolveHost } from "./resolve.ts";
-import { type StreamOperation, WOULD_BLOCK } from "./stream-operations.ts";
+import { WOULD_BLOCK } from "./stream-operations.ts";
 import { showAddress } from "./tcp-stream.ts";
 import { DatagramBatch, type DatagramBatchOptions, DatagramError } from "./udp-batch.ts";
 import { assertDestination, destinationWords, parsePlace, toIPv6, type UdpDestination } from "./udp-destination.ts";
@@ -50,19 +47,9 @@ export interface Datagram {
   readonly from: SocketAddress;
 }
 
-export class UdpSocket extends UdpSettings implements Disposable, Named {
-  /** For operations: the request that waits until a receive is worth a try. */
-  readonly waitToReceive: InterestRequest;
-  /** For operations: the request that waits until a send is worth a try. */
-  readonly waitToSend: InterestRequest;
-  private readonly source: Source;
+export class UdpSocket extends UdpSettings {
   /** The words of the datagram that came last. */
   private readonly arrival = new Uint32Array(SlotWord.PER_SLOT);
-  /**
-   * The operations that have begun and have not ended; while they wait, while they are about to go on, and in between.
-   */
-  private receiving: StreamOperation<unknown> | null = null;
-  private sending: StreamOperation<unknown> | null = null;
   private local: SocketAddress;
   private remote: SocketAddress | null = null;
 
@@ -74,22 +61,8 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
     /** Where the socket is bound, with the port that it got. */
     private readonly bound: SocketAddress,
   ) {
-    super(system, families);
+    super(system, descriptor, families);
     this.local = bound;
-    this.source = new Source(descriptor, Delivery.EDGE, this);
-    // Nothing is known yet, so the first receive and the first send try.
-    this.source.readiness = Readiness.READABLE | Readiness.WRITABLE;
-    this.waitToReceive = new InterestRequest(this.source, Interest.READABLE);
-    this.waitToSend = new InterestRequest(this.source, Interest.WRITABLE);
-  }
-
-  /** The number. It stays this object's: use it for calls of your own, and close the socket here. */
-  get descriptor(): number {
-    return this.source.descriptor;
-  }
-
-  get isClosed(): boolean {
-    return this.source.isClosed;
   }
 
   /** Words for messages, such as `UDP socket 127.0.0.1:53`. */
@@ -207,39 +180,6 @@ export class UdpSocket extends UdpSettings implements Disposable, Named {
    */
   createBatch(options?: DatagramBatchOptions): DatagramBatch {
     return new DatagramBatch(this.system, options);
-  }
-
-  /** Closes the socket. Tasks that wait for it get a `ClosedError`. Does nothing the second time. */
-  close(): void {
-    if (this.isClosed) return;
-    this.source.close();
-    this.system.close(this.descriptor);
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  /** For operations: refuses a receive that cannot begin. */
-  beginReceive(): void {
-    this.refuseClosed("receive");
-    if (this.receiving !== null) throw this.source.busyError(Interest.READABLE);
-  }
-
-  /** For operations: refuses a send that cannot begin. */
-  beginSend(): void {
-    this.refuseClosed("send");
-    if (this.sending !== null) throw this.source.busyError(Interest.WRITABLE);
-  }
-
-  /** For operations: keeps others from receiving until the operation has ended (null). */
-  holdReceive(operation: StreamOperation<unknown> | null): void {
-    this.receiving = operation;
-  }
-
-  /** For operations: keeps others from sending until the operation has ended (null). */
-  holdSend(operation: StreamOperation<unknown> | null): void {
-    this.sending = operation;
   }
 
   /** For operations: receives without waiting; null if there is nothing. */

@@ -15,14 +15,14 @@
  */
 
 import { currentSystem } from "../core/current-system.ts";
-import { ClosedError, describeValue, inOtherWords, type SystemError } from "../core/errors.ts";
+import { describeValue, inOtherWords, type SystemError } from "../core/errors.ts";
 import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
-import { InterestRequest, type SuspendRequest } from "../core/request.ts";
-import { Delivery, type Named, Source } from "../core/source.ts";
+import type { SuspendRequest } from "../core/request.ts";
 import { type CallSubject, SocketOption, type System } from "../core/system.ts";
 import { UnixKind } from "../core/unix-system.ts";
 import { assertRoom, toBytes } from "./bytes.ts";
+import { DatagramSocket } from "./datagram-socket.ts";
 import {
   assertDescriptors,
   assertMostDescriptors,
@@ -30,7 +30,6 @@ import {
   type ReceiveOptions,
   refusePassing,
 } from "./received-descriptors.ts";
-import type { StreamOperation } from "./stream-operations.ts";
 import {
   type Destination,
   ReceiveDatagramOperation,
@@ -124,42 +123,23 @@ export interface SendDatagramOptions {
   readonly descriptors?: readonly number[] | undefined;
 }
 
-export class UnixDatagram implements Disposable, Named {
-  private readonly source: Source;
-  private readonly waitToReceive: InterestRequest;
-  private readonly waitToSend: InterestRequest;
-  /** The operations that have begun to wait, and have not ended. */
-  private receiving: StreamOperation<unknown> | null = null;
-  private sending: Sending | null = null;
+export class UnixDatagram extends DatagramSocket<Sending> {
   private peer: UnixName | null = null;
 
   /** For the functions that open one. */
   constructor(
-    private readonly system: System,
+    system: System,
     descriptor: number,
     private readonly bound: Bound,
     private readonly passesCredentials: boolean,
   ) {
-    this.source = new Source(descriptor, Delivery.EDGE, this);
-    // Nothing is known yet, so the first receive and the first send try.
-    this.source.readiness = Readiness.READABLE | Readiness.WRITABLE;
-    this.waitToReceive = new InterestRequest(this.source, Interest.READABLE);
-    this.waitToSend = new InterestRequest(this.source, Interest.WRITABLE);
+    super(system, descriptor);
   }
 
   /** Words for messages, such as `datagram socket /run/log.sock`. */
   get label(): string {
     const { name } = this.bound;
     return `datagram socket ${name === null ? `on descriptor ${this.descriptor}` : showUnixName(name)}`;
-  }
-
-  /** The number. It stays this object's: use it for calls of your own, and close the socket here. */
-  get descriptor(): number {
-    return this.source.descriptor;
-  }
-
-  get isClosed(): boolean {
-    return this.source.isClosed;
   }
 
   /**
@@ -233,38 +213,11 @@ export class UnixDatagram implements Disposable, Named {
    * Closes the socket, and removes the file of its path if that is still the one that this socket has made. Tasks that wait
    * for it get a `ClosedError`. Does nothing the second time.
    */
-  close(): void {
+  override close(): void {
     if (this.isClosed) return;
     this.bound.file?.remove();
-    this.source.close();
+    super.close();
     this.sending?.abandonRoom();
-    this.system.close(this.descriptor);
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  /** For operations: refuses a receive that cannot begin. */
-  beginReceive(): void {
-    this.refuseClosed("receive");
-    if (this.receiving !== null) throw this.source.busyError(Interest.READABLE);
-  }
-
-  /** For operations: refuses a send that cannot begin. */
-  beginSend(): void {
-    this.refuseClosed("send");
-    if (this.sending !== null) throw this.source.busyError(Interest.WRITABLE);
-  }
-
-  /** For operations: keeps others from receiving until the operation has ended (null). */
-  holdReceive(operation: StreamOperation<unknown> | null): void {
-    this.receiving = operation;
-  }
-
-  /** For operations: keeps others from sending until the operation has ended (null). */
-  holdSend(operation: Sending | null): void {
-    this.sending = operation;
   }
 
   /** For operations: a message, or what to wait for. */
@@ -326,10 +279,6 @@ export class UnixDatagram implements Disposable, Named {
     const error = this.system.errorOf(result, syscall, subject);
     const description = DESCRIPTIONS[error.code];
     return description === undefined ? error : inOtherWords(error, description);
-  }
-
-  private refuseClosed(verb: string): void {
-    if (this.isClosed) throw new ClosedError(`${this.label}: ${verb} after close()`);
   }
 }
 
