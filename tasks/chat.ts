@@ -29,12 +29,12 @@ import {
   TimeoutError,
   UnexpectedEndError,
 } from "../src/index.ts";
-import { readArguments, toHost, toPort } from "./support/arguments.ts";
+import { readArguments, toPort, toText } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
 
 const { port, host } = readArguments("bun tasks/chat.ts [--port N] [--host H]", {
   port: (text = "0") => toPort(text),
-  host: (text = "127.0.0.1") => toHost(text),
+  host: (text = "127.0.0.1") => toText(text),
 });
 
 /** What is said, and the guest who is not to hear it: mostly its author. */

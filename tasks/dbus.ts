@@ -10,11 +10,11 @@
 import type { Operation } from "../src/index.ts";
 import { sessionBusAddress } from "./dbus/address.ts";
 import { type DBus, DBusError, openDBus } from "./dbus/connection.ts";
-import { readArguments, toHost } from "./support/arguments.ts";
+import { readArguments, toText } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
 
 const { address } = readArguments("bun tasks/dbus.ts [--address ADDRESS]", {
-  address: (text) => (text === undefined ? undefined : toHost(text)),
+  address: (text) => (text === undefined ? undefined : toText(text)),
 });
 
 function* watch(): Operation<void> {

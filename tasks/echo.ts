@@ -7,12 +7,12 @@
  */
 
 import { listen, type Operation, showAddress, spawn, SystemError, type TcpStream } from "../src/index.ts";
-import { readArguments, toHost, toPort } from "./support/arguments.ts";
+import { readArguments, toPort, toText } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
 
 const { port, host } = readArguments("bun tasks/echo.ts [--port N] [--host H]", {
   port: (text = "0") => toPort(text),
-  host: (text = "127.0.0.1") => toHost(text),
+  host: (text = "127.0.0.1") => toText(text),
 });
 
 function* serve(): Operation<void> {

@@ -26,14 +26,14 @@ import {
 import type { WriteBody } from "./http/body.ts";
 import { HttpError } from "./http/head.ts";
 import { type HttpAnswer, type HttpServerRequest, serveHttp } from "./http/server.ts";
-import { readArguments, refuseArguments, toFileText, toHost, toPort } from "./support/arguments.ts";
+import { readArguments, refuseArguments, toFileText, toPort, toText } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
 
 const USAGE = "bun tasks/https.ts [--port N] [--host H] [--cert FILE --key FILE]";
 
 const { port, host, cert, key } = readArguments(USAGE, {
   port: (text = "0") => toPort(text),
-  host: (text = "127.0.0.1") => toHost(text),
+  host: (text = "127.0.0.1") => toText(text),
   cert: (text) => (text === undefined ? undefined : toFileText(text)),
   key: (text) => (text === undefined ? undefined : toFileText(text)),
 });

@@ -7,13 +7,13 @@
  */
 
 import { exponential, type Operation, retry } from "../src/index.ts";
-import { readArguments, toHost } from "./support/arguments.ts";
+import { readArguments, toText } from "./support/arguments.ts";
 import { connectPostgres, type Postgres, PostgresError } from "./support/libpq.ts";
 import { runProgram } from "./support/program.ts";
 
 const { settings, channel } = readArguments('bun tasks/pg-listen.ts [--settings "KEY=VALUE …"] --channel NAME', {
   settings: (text = "dbname=postgres") => text,
-  channel: toHost,
+  channel: toText,
 });
 
 function* listenForEver(): Operation<void> {

@@ -9,7 +9,7 @@
  */
 
 import { connect, listen, type Operation, showAddress, spawn, type TcpStream } from "../src/index.ts";
-import { readArguments, toDestination, toHost, toPort } from "./support/arguments.ts";
+import { readArguments, toDestination, toPort, toText } from "./support/arguments.ts";
 import { copyBothWays } from "./support/copy.ts";
 import { report, runProgram } from "./support/program.ts";
 
@@ -20,7 +20,7 @@ const {
 } = readArguments("bun tasks/port-forward.ts --listen PORT --to HOST:PORT [--host H]", {
   listen: toPort,
   to: toDestination,
-  host: (text = "127.0.0.1") => toHost(text),
+  host: (text = "127.0.0.1") => toText(text),
 });
 
 function* serve(): Operation<void> {

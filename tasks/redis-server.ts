@@ -20,12 +20,12 @@ import { answerSome } from "./redis/answer.ts";
 import { Outgoing } from "./redis/outgoing.ts";
 import { Requests } from "./redis/requests.ts";
 import { Store } from "./redis/store.ts";
-import { readArguments, toHost, toPort } from "./support/arguments.ts";
+import { readArguments, toPort, toText } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
 
 const { port, host } = readArguments("bun tasks/redis-server.ts [--port N] [--host H]", {
   port: (text = "0") => toPort(text),
-  host: (text = "127.0.0.1") => toHost(text),
+  host: (text = "127.0.0.1") => toText(text),
 });
 
 const store = new Store();

@@ -11,12 +11,12 @@ import { Channel, each, fdStream, join, type Operation, spawn, type Task } from 
 import { ConnectionLostError, openRedis, type Redis } from "./redis/client.ts";
 import { splitWords } from "./redis/inline.ts";
 import { decodeText, encodeText, ProtocolError, type Reply, ReplyError } from "./redis/protocol.ts";
-import { readArguments, toHost, toPort } from "./support/arguments.ts";
+import { readArguments, toPort, toText } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
 
 const { port, host } = readArguments("bun tasks/redis.ts [--port N] [--host H]", {
   port: (text = "6379") => toPort(text),
-  host: (text = "127.0.0.1") => toHost(text),
+  host: (text = "127.0.0.1") => toText(text),
 });
 
 function* talk(): Operation<void> {

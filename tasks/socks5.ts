@@ -22,14 +22,14 @@ import {
   TimeoutError,
   UnexpectedEndError,
 } from "../src/index.ts";
-import { readArguments, toHost, toPort } from "./support/arguments.ts";
+import { readArguments, toPort, toText } from "./support/arguments.ts";
 import { copyBothWays } from "./support/copy.ts";
 import { runProgram } from "./support/program.ts";
 import { acceptLogin, greet, readRequest, Refusal, REPLY, sendReply, toUser } from "./socks5/protocol.ts";
 
 const { port, host, user } = readArguments("bun tasks/socks5.ts [--port N] [--host H] [--user NAME:PASSWORD]", {
   port: (text = "0") => toPort(text),
-  host: (text = "127.0.0.1") => toHost(text),
+  host: (text = "127.0.0.1") => toText(text),
   user: (text) => (text === undefined ? null : toUser(text)),
 });
 

@@ -5,8 +5,8 @@
  *     bun tasks/watch.ts --folder src --run "bun test"
  *
  * The command is run by a shell, at once and whenever something has changed and then nothing more for a tenth of a second. If it is
- * still running, it is ended first, with all that it has started. Names that begin with a dot and `node_modules`
- * are left out. It ends when the folder is gone; Ctrl-C ends it and the command.
+ * still running, it is ended first, with all that it has started. Without a folder it takes the one that it is started in.
+ * Names that begin with a dot and `node_modules` are left out. It ends when the folder is gone; Ctrl-C ends it and the command.
  */
 
 import {
@@ -21,11 +21,11 @@ import {
   type Watcher,
   type WatchEvent,
 } from "../src/index.ts";
-import { readArguments, toHost } from "./support/arguments.ts";
+import { readArguments, toText } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
 
-const { folder, run: command } = readArguments("bun tasks/watch.ts --folder FOLDER [--run COMMAND]", {
-  folder: (text = ".") => toHost(text),
+const { folder, run: command } = readArguments("bun tasks/watch.ts [--folder FOLDER] [--run COMMAND]", {
+  folder: (text = ".") => toText(text),
   run: (text) => text,
 });
 

@@ -49,13 +49,7 @@ export function toPort(text: string | undefined): number {
   throw new ArgumentError(`must be a port from 0 to ${HIGHEST_PORT}, but is "${text}"`);
 }
 
-/** An address, or a name that has one. */
-export function toHost(text: string | undefined): string {
-  if (given(text) === "") throw new ArgumentError("is empty");
-  return given(text);
-}
-
-/** Any text. */
+/** Any text: a host, a folder, a command. */
 export function toText(text: string | undefined): string {
   if (given(text) === "") throw new ArgumentError("is empty");
   return given(text);

@@ -72,6 +72,6 @@ describe("watch", () => {
   test("an argument that it does not know is refused with exit code 2", async () => {
     const { exitCode, stderr } = await runToEnd("watch.ts", "--path", "src");
     expect(exitCode).toBe(2);
-    expect(stderr).toContain("usage: bun tasks/watch.ts --folder FOLDER [--run COMMAND]");
+    expect(stderr).toContain("usage: bun tasks/watch.ts [--folder FOLDER] [--run COMMAND]");
   });
 });
