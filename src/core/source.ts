@@ -103,6 +103,13 @@ export class Source {
     this.lastReport &= ~Readiness.WRITE_CLOSED;
   }
 
+  /** Whether an error was what the last wait for a descriptor of others ended with, which then is forgotten. */
+  takeFailure(): boolean {
+    const hasFailed = (this.lastReport & Readiness.FAILED) !== 0;
+    this.lastReport &= ~Readiness.FAILED;
+    return hasFailed;
+  }
+
   /** The driver reports what became ready. */
   deliver(readiness: Readiness): void {
     if (this.delivery === Delivery.ONE_SHOT) this.deliverOnce(readiness);

@@ -5,16 +5,22 @@
  * and error of a terminal are one. If one of several streams on it made it blocking again at its end, the next read of
  * another would block the thread.
  *
+ * The event queue reports an error as long as it is pending, and some are pending though no read or write tells them: the
+ * messages in the error queue of a socket, for whoever has asked for those (IP_RECVERR of ip(7), MSG_ZEROCOPY).
+ *
  * Decision. A stream that finds its descriptor non-blocking remembers nothing to restore, until another has restored it:
- * then it makes it non-blocking again, and restores it itself, later. On a terminal EIO is the end for a read, and a write
- * that nobody makes room for fails (see `hang-up.ts` and `terminal-stream.ts`).
+ * then it makes it non-blocking again, and restores it itself, later.
+ *
+ * On a terminal EIO is the end for a read, and a write that nobody makes room for fails (see `hang-up.ts` and
+ * `terminal-stream.ts`). An operation that was woken by an error, and finds none, waits a moment before it asks the event queue again: it would be
+ * told the same at once.
  */
 
 import { currentSystem } from "../core/current-system.ts";
 import { BusyError, inOtherWords, type SystemError, UnsupportedError } from "../core/errors.ts";
 import type { DescriptorKind } from "../core/file-system.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
-import { AskRequest, type Suspension } from "../core/request.ts";
+import { AskRequest, DeadlineRequest, type SuspendRequest, type Suspension } from "../core/request.ts";
 import type { Source } from "../core/source.ts";
 import { Half, type System } from "../core/system.ts";
 import { DescriptorStream } from "./descriptor-stream.ts";
@@ -95,8 +101,22 @@ export class FdStream extends DescriptorStream {
     this.restoreMode();
   }
 
+  override get waitToRead(): SuspendRequest {
+    return this.source.takeFailure() ? DeadlineRequest.after(UNTOLD_ERROR_PAUSE_NS) : super.waitToRead;
+  }
+
+  override get waitToWrite(): SuspendRequest {
+    return this.source.takeFailure() ? DeadlineRequest.after(UNTOLD_ERROR_PAUSE_NS) : super.waitToWrite;
+  }
+
+  override beginRead(): void {
+    super.beginRead();
+    this.source.takeFailure();
+  }
+
   override beginWrite(): void {
     super.beginWrite();
+    this.source.takeFailure();
     this.hangUp?.begin();
   }
 
@@ -151,6 +171,9 @@ export class FdStream extends DescriptorStream {
     return true;
   }
 }
+
+/** Long enough not to burn the CPU, short enough for bytes that come meanwhile. */
+const UNTOLD_ERROR_PAUSE_NS = 10_000_000;
 
 /** The streams of this thread that have found their descriptors non-blocking, perhaps because another had made them so. */
 const heirs = new Set<FdStream>();

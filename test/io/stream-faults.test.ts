@@ -128,6 +128,31 @@ describe("an error of the system", () => {
     expect(lengths).toEqual([0x7ffff000, 0x7ffff000, 0x7ffff000, 8192]);
   });
 
+  test("that stays pending, and that no call tells, is looked at now and then, and does not spin", async () => {
+    const calls = { receive: 0, send: 0 };
+    const { world, run } = worldWith({
+      receive: () => (calls.receive++, -EAGAIN),
+      send: () => (calls.send++, -EAGAIN),
+    });
+    await run(function* main() {
+      using stream = yield* fdStream(NUMBER, { keepOpen: true });
+      const reading = yield* spawn(() => stream.read(new Uint8Array(1)));
+      const writing = yield* spawn(() => stream.write("x"));
+      world.declareReady(NUMBER, Readiness.FAILED);
+      yield* sleep(1_000);
+      // Every 10 ms, and not for ever at the same time.
+      for (const count of Object.values(calls)) expect(count).toBeWithin(50, 1_000);
+      yield* cancel(reading);
+      yield* cancel(writing);
+      // A wait for bytes is one all the same, whatever ended the read before it.
+      world.declareIdle(NUMBER);
+      const waiting = yield* spawn(() => stream.readable());
+      yield* sleep(1_000);
+      expect(waiting.state).toBe("suspended");
+      yield* cancel(waiting);
+    });
+  });
+
   test("a write that takes nothing and says nothing waits, and does not spin", async () => {
     const results = [0, 0, 4];
     const { world, run } = worldWith({
