@@ -2,12 +2,14 @@
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname } from "node:path";
 import {
   bindUnixDatagram,
   BusyError,
   cancel,
   ClosedError,
+  Executor,
   join,
   listenUnix,
   openUnixDatagram,
@@ -26,9 +28,34 @@ import { TestReactor } from "../support/reactors.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { abstractName, leaveSocketFile, NAMES, pathName } from "../support/unix.ts";
-import { UnixKind } from "../../src/core/unix-system.ts";
+import { UnixKind, type UnixSystem } from "../../src/core/unix-system.ts";
+import { ScriptedWorld } from "../support/scripted-world.ts";
+import { settled } from "../support/settled.ts";
 
 beforeAll(openReactor);
+
+const { ENOBUFS } = constants.errno;
+
+test("ENOBUFS, the kernel's memory, is an error of the message that met it, and the next may go", async () => {
+  const results = [-ENOBUFS, 1];
+  const unix: Partial<UnixSystem> = { create: () => 7, connect: () => 0, send: () => results.shift()! };
+  const world = new ScriptedWorld({}, {}, { unix: unix as UnixSystem });
+  world.open.set(7, "the socket");
+  await settled(
+    world,
+    new Executor(world).run(function* main() {
+      using socket = yield* openUnixDatagram();
+      socket.connect({ path: "/receiver" });
+      expect(yield* errorOf(socket.send("x"))).toMatchObject({
+        code: "ENOBUFS",
+        syscall: "sendmsg",
+        path: "/receiver",
+      });
+      yield* socket.send("x");
+    }),
+  );
+  expect(results).toEqual([]);
+});
 
 describe.each(WAYS)("in %s", (_name, way) => {
   expectNothingLeftBehind();
