@@ -13,6 +13,15 @@ export function currentSystem(): Operation<System> {
   return new RequestOperation("currentSystem", CURRENT_SYSTEM);
 }
 
+/**
+ * The same, for an operation that opens something without a wait. A task that is to end does so here: it may be the loser of
+ * a race, and nobody would close what it opens.
+ * @throws UnsupportedError if the executor's driver has none
+ */
+export function systemToOpen(): Operation<System> {
+  return new RequestOperation("systemToOpen", SYSTEM_TO_OPEN);
+}
+
 /** Whether host promises can settle while the task waits: not in `blockOn`. */
 export function hostRuns(): Operation<boolean> {
   return new RequestOperation("hostRuns", HOST_RUNS);
@@ -26,6 +35,12 @@ class SystemRequest extends AskRequest {
   }
 }
 
+class SystemToOpenRequest extends SystemRequest {
+  override get isSuspendPoint(): boolean {
+    return true;
+  }
+}
+
 class HostRunsRequest extends AskRequest {
   protected answer({ scheduler }: Suspension): boolean {
     return !scheduler.isBlocking;
@@ -33,4 +48,5 @@ class HostRunsRequest extends AskRequest {
 }
 
 const CURRENT_SYSTEM = new SystemRequest();
+const SYSTEM_TO_OPEN = new SystemToOpenRequest();
 const HOST_RUNS = new HostRunsRequest();

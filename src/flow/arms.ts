@@ -4,7 +4,8 @@
  * Facts. An arm that is a single request (a receive, a sleep, a lock) needs no task: it is armed with the others, and
  * the first answer undoes the rest at once. So of two channels that have something, one is left alone. An arm of
  * several steps needs a task of its own. When another arm has won, that task is cancelled in the same moment: what was
- * handed to it, and it has not taken, goes back to where it came from.
+ * handed to it, and it has not taken, goes back to where it came from, readiness included: a task that was about to go on
+ * with a descriptor that has become ready ends where it waits, and opens or takes nothing that nobody would get.
  *
  * Decision. Arms are requests in one contest. One that needs a task starts it when it is armed, so that what comes
  * after an arm that is ready at once is not even begun, and waits for the task's end. Only if there are such arms a

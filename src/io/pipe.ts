@@ -3,7 +3,7 @@
  * pipes, which are found by a path (fifo(7)).
  */
 
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import { assertInteger, describeValue, inOtherWords, type SystemError } from "../core/errors.ts";
 import { Access } from "../core/file-system.ts";
 import type { Operation } from "../core/operation.ts";
@@ -34,7 +34,7 @@ export interface Pipe extends Disposable {
  * @throws SystemError such as `EMFILE`
  */
 export function* openPipe(): Operation<Pipe> {
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const ends = system.files.makePipe();
   if (typeof ends === "number") throw system.errorOf(ends, "pipe");
   const reader = new PipeStream(system, ends.reader, "pipe", Access.READ);
@@ -61,7 +61,7 @@ export interface NamedPipeOptions {
 export function* makeNamedPipe(path: string, { mode = 0o600 }: NamedPipeOptions = {}): Operation<void> {
   assertPath("makeNamedPipe", path);
   assertInteger("makeNamedPipe: mode", mode, 0, 0o777);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const result = system.files.makeFifo(path, mode);
   if (result < 0) throw system.errorOf(result, "mkfifo", { path });
 }
@@ -78,7 +78,7 @@ export function* openNamedPipe(path: string, end: "read" | "write"): Operation<P
   assertPath("openNamedPipe", path);
   if (end !== "read" && end !== "write")
     throw new TypeError(`openNamedPipe: end must be "read" or "write", but is ${describeValue(end)}`);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const access = end === "read" ? Access.READ : Access.WRITE;
   const descriptor = system.files.open(path, access);
   if (descriptor < 0) throw explainNoReader(system.errorOf(descriptor, "open", { path }), path, end);

@@ -3,7 +3,7 @@
  * other end reads as if it had been typed; what that program prints, the controlling end reads.
  */
 
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import { ClosedError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { System } from "../core/system.ts";
@@ -40,7 +40,7 @@ export interface PtyOptions {
 export function* openPty({ columns = 80, rows = 24, raw = false }: PtyOptions = {}): Operation<Pty> {
   const size = { columns, rows };
   assertWindowSize("openPty", size);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const descriptor = system.terminals.openController();
   if (descriptor < 0) throw system.errorOf(descriptor, "open", { path: "/dev/ptmx" });
   const path = system.terminals.pathOf(descriptor);

@@ -14,7 +14,7 @@
  */
 
 import { spendBudget } from "../core/budget.ts";
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import {
   assertTime,
   ClosedError,
@@ -87,7 +87,7 @@ export function* openSerial(path: string, options: SerialOptions): Operation<Ser
   const { exclusive = true, ...given } = options;
   const settings = completed(USUAL_SETTINGS, given);
   toLine("openSerial", settings);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const descriptor = system.files.open(path, Access.BOTH);
   if (descriptor < 0) throw explainOpen(system.errorOf(descriptor, "open", { path }));
   const port = new SerialPort(system, descriptor, path);

@@ -9,7 +9,7 @@
  * closed, also when the task is cancelled.
  */
 
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import { assertInteger, assertTime } from "../core/errors.ts";
 import { firstOf } from "../core/first-of.ts";
 import { Interest } from "../core/interest.ts";
@@ -39,7 +39,7 @@ export function* connect(options: ConnectOptions): Operation<TcpStream> {
   const { port, host = "localhost", timeoutMs } = options;
   assertInteger("connect: port", port, 1, 65_535);
   if (timeoutMs !== undefined) assertTime("connect: timeoutMs", timeoutMs);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const deadline = DeadlineRequest.after(timeoutMs === undefined ? Infinity : timeoutMs * NS_PER_MS);
   const places = yield* resolveHost(system, host, deadline);
   if (places.length === 0) throw system.errorOf(system.timedOut, "getaddrinfo", { host });

@@ -1,7 +1,7 @@
 /** A listening TCP socket. */
 
 import { assertInteger, SystemError } from "../core/errors.ts";
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import type { Operation } from "../core/operation.ts";
 import { type SocketAddress, SocketOption, type System } from "../core/system.ts";
 import { DEFAULT_BACKLOG, Listener, LONGEST_BACKLOG } from "./listener.ts";
@@ -31,7 +31,7 @@ export function* listen(options: ListenOptions): Operation<TcpListener> {
   const { port, host, backlog = DEFAULT_BACKLOG } = options;
   assertInteger("listen: port", port, 0, HIGHEST_PORT);
   assertInteger("listen: backlog", backlog, 1, LONGEST_BACKLOG);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   if (host === undefined) return listenEverywhere(system, options);
   const [place] = yield* resolveHost(system, host);
   return open(system, { ...place!, port }, options);

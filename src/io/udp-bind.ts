@@ -1,6 +1,6 @@
 /** Opening UDP sockets: one that is bound to an address, or one that is connected to a peer. */
 
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import { Families } from "../core/datagram-system.ts";
 import { assertInteger, describeValue, SystemError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
@@ -43,7 +43,7 @@ export interface ConnectUdpOptions {
 export function* bindUdp(options: BindUdpOptions = {}): Operation<UdpSocket> {
   const { host, port = 0 } = options;
   assertInteger("bindUdp: port", port, 0, HIGHEST_PORT);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   if (host === undefined) return bindEverywhere(system, port, options);
   const [place] = yield* resolve(system, "bindUdp", host);
   return open(system, { ...place!, port }, options);
@@ -59,7 +59,7 @@ export function* bindUdp(options: BindUdpOptions = {}): Operation<UdpSocket> {
 export function* connectUdp(options: ConnectUdpOptions): Operation<UdpSocket> {
   const { host = "localhost", port } = options;
   assertDestination("connectUdp", { host, port });
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const errors: unknown[] = [];
   for (const place of yield* resolve(system, "connectUdp", host)) {
     try {

@@ -10,7 +10,7 @@
  */
 
 import { spendBudget } from "../core/budget.ts";
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import { assertTime, inOtherWords, type SystemError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { sleep } from "../core/sleep.ts";
@@ -40,7 +40,7 @@ export function* connectUnix(options: ConnectUnixOptions): Operation<UnixStream>
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   assertTime("connectUnix: timeoutMs", timeoutMs);
   const name = nameIn(options);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const descriptor = system.unix.create(UnixKind.STREAM);
   if (descriptor < 0) throw system.errorOf(descriptor, "socket", { path: showUnixName(name) });
   let isConnected = false;

@@ -14,7 +14,7 @@
  * tell when it has.
  */
 
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import { describeValue, inOtherWords, type SystemError } from "../core/errors.ts";
 import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
@@ -75,7 +75,7 @@ export interface UnixDatagramPair extends Disposable {
 export function* bindUnixDatagram(options: BindUnixDatagramOptions): Operation<UnixDatagram> {
   const binding: Binding = { caller: "bindUnixDatagram", syscall: "bind", options };
   assertBinding(binding);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const name = nameIn(options);
   return openSocket(system, options, (descriptor) => ({ name, file: bindUnix(system, descriptor, binding) }));
 }
@@ -85,7 +85,7 @@ export function* bindUnixDatagram(options: BindUnixDatagramOptions): Operation<U
  * @throws SystemError such as `EMFILE`
  */
 export function* openUnixDatagram(options: OpenUnixDatagramOptions = {}): Operation<UnixDatagram> {
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   return openSocket(system, options, (descriptor) => {
     const result = options.autobind === true ? system.unix.bind(descriptor, NO_NAME) : 0;
     if (result < 0) throw system.errorOf(result, "bind");
@@ -98,7 +98,7 @@ export function* openUnixDatagram(options: OpenUnixDatagramOptions = {}): Operat
  * @throws SystemError such as `EMFILE`
  */
 export function* unixDatagramPair(): Operation<UnixDatagramPair> {
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const ends = system.unix.makePair(UnixKind.DATAGRAM);
   if (typeof ends === "number") throw system.errorOf(ends, "socketpair");
   const bound = { name: null, file: null };

@@ -1,6 +1,6 @@
 /** A listening unix socket. */
 
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import { assertInteger } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { CallSubject, System } from "../core/system.ts";
@@ -31,7 +31,7 @@ export function* listenUnix(options: ListenUnixOptions): Operation<UnixListener>
   assertBinding(binding);
   const { backlog = DEFAULT_BACKLOG } = options;
   assertInteger("listenUnix: backlog", backlog, 1, LONGEST_BACKLOG);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const name = nameIn(options);
   const descriptor = system.unix.create(UnixKind.STREAM);
   if (descriptor < 0) throw system.errorOf(descriptor, "socket", { path: showUnixName(name) });

@@ -10,7 +10,7 @@
  * `receiveDescriptors`, which a protocol that passes any uses for all of its reads; a `BufferedReader` can be put on it.
  */
 
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import type { Operation } from "../core/operation.ts";
 import { type CallSubject, Half, type System } from "../core/system.ts";
 import { type Credentials, UnixKind } from "../core/unix-system.ts";
@@ -38,7 +38,7 @@ export interface UnixPair extends Disposable {
  * @throws SystemError such as `EMFILE`
  */
 export function* unixPair(): Operation<UnixPair> {
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const ends = system.unix.makePair(UnixKind.STREAM);
   if (typeof ends === "number") throw system.errorOf(ends, "socketpair");
   const left = new UnixStream(system, ends.reader, null);

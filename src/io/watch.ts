@@ -12,7 +12,7 @@
  */
 
 import { spendBudget } from "../core/budget.ts";
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import { BusyError, ClosedError, describeValue, type SystemError } from "../core/errors.ts";
 import { Interest, Readiness } from "../core/interest.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
@@ -81,7 +81,7 @@ export type WatchEvent =
 export function* watch(path: string, options: WatchOptions = {}): Operation<Watcher> {
   const { recursive = false, ignore } = options;
   assertArguments(path, recursive, ignore);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const descriptor = system.watching.open();
   if (descriptor < 0) throw explainOpen(system.errorOf(descriptor, "watch", { path }));
   let watcher: Watcher | null = null;

@@ -4,21 +4,30 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import {
   any,
   bindUdp,
+  cancel,
   connect,
   connectUnix,
   listen,
   listenUnix,
+  openPipe,
+  openPty,
+  openUnixDatagram,
   type Operation,
   race,
   readable,
   run,
   select,
+  Semaphore,
+  sleep,
   spawn,
   SystemError,
   type TcpStream,
   tlsAccept,
   tlsConnect,
   UnexpectedEndError,
+  unixDatagramPair,
+  unixPair,
+  watch,
   yieldNow,
 } from "../../src/index.ts";
 import { AUTHORITY, SERVER } from "../support/certificates.ts";
@@ -91,6 +100,38 @@ describe.each(WAYS)("in %s", (_way, way) => {
       }
     }),
   );
+
+  test.each<[string, () => Operation<Disposable>]>([
+    ["openPipe", openPipe],
+    ["openPty", openPty],
+    ["unixPair", unixPair],
+    ["unixDatagramPair", unixDatagramPair],
+    ["openUnixDatagram", openUnixDatagram],
+    ["listen", () => listen({ port: 0, host: "127.0.0.1" })],
+    ["bindUdp", () => bindUdp({ port: 0, host: "127.0.0.1" })],
+    ["watch", () => watch("/tmp")],
+  ])("%s opens nothing in an arm that has lost before it began", (_name, open) =>
+    way(function* main() {
+      yield* race([() => open(), new Semaphore(1).acquire()]);
+      yield* select({ loser: open, winner: new Semaphore(1).acquire() });
+    }),
+  );
+
+  test("a clean-up opens what it needs", () =>
+    way(function* main() {
+      let hasOpened = false;
+      const task = yield* spawn(function* cleaning() {
+        try {
+          yield* sleep(Infinity);
+        } finally {
+          using _pipe = yield* openPipe();
+          hasOpened = true;
+        }
+      });
+      yield* yieldNow();
+      yield* cancel(task);
+      expect(hasOpened).toBe(true);
+    }));
 
   test.each(CONTESTS)("of two connections that wait for a backlog of the unix domain, %s leaves one", (_name, of) =>
     way(function* main() {
