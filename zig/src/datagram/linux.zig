@@ -63,15 +63,15 @@ pub fn sendBatch(descriptor: i32, families: Families, bytes: [*]const u8, slot_b
     var headers: Headers = undefined;
     for (slots, 0..) |*slot, index| {
         const start = bytes + index * slot_bytes;
-        headers.prepare(index, @constCast(start), @min(slot.length, slot_bytes));
+        headers.prepare(index, start, @min(slot.length, slot_bytes));
         if (slot.address.family == 0) continue;
         const native = &headers.addresses[index];
         const length = toNative(native, &slot.address, families) orelse {
             if (index == 0) return -linux.Errno.address_family_not_supported;
             return sendPrepared(descriptor, &headers, index);
         };
-        headers.messages[index].name = native;
-        headers.messages[index].name_length = length;
+        headers.messages[index].header.name = native;
+        headers.messages[index].header.name_length = length;
     }
     return sendPrepared(descriptor, &headers, slots.len);
 }
@@ -85,8 +85,8 @@ pub fn receiveBatch(descriptor: i32, bytes: [*]u8, slot_bytes: u32, slots: []Slo
     var headers: Headers = undefined;
     for (0..slots.len) |index| {
         headers.prepare(index, bytes + index * slot_bytes, slot_bytes);
-        headers.messages[index].name = &headers.addresses[index];
-        headers.messages[index].name_length = @sizeOf(NativeAddress);
+        headers.messages[index].header.name = &headers.addresses[index];
+        headers.messages[index].header.name_length = @sizeOf(NativeAddress);
     }
     const no_timeout: ?*const linux.Timespec = null;
     const count = slots.len;
@@ -95,7 +95,7 @@ pub fn receiveBatch(descriptor: i32, bytes: [*]u8, slot_bytes: u32, slots: []Slo
     for (slots[0..@intCast(result)], 0..) |*slot, index| {
         const message = &headers.messages[index];
         slot.length = message.transferred;
-        slot.address = addressOf(&headers.addresses[index], message.name_length);
+        slot.address = addressOf(&headers.addresses[index], message.header.name_length);
     }
     return result;
 }
@@ -175,28 +175,20 @@ fn addressOf(native: *const NativeAddress, length: u32) Address {
 /// What sendmmsg(2) and recvmmsg(2) want, for as many datagrams as there can be.
 const Headers = struct {
     messages: [datagram.most_slots]BatchMessage,
-    parts: [datagram.most_slots]Part,
+    parts: [datagram.most_slots]socket.Part,
     addresses: [datagram.most_slots]NativeAddress,
 
-    fn prepare(headers: *Headers, index: usize, base: [*]u8, length: usize) void {
+    fn prepare(headers: *Headers, index: usize, base: [*]const u8, length: usize) void {
         headers.parts[index] = .{ .base = base, .length = length };
-        headers.messages[index] = .{ .parts = &headers.parts[index] };
+        headers.messages[index] = .{ .header = .{ .parts = headers.parts[index..].ptr, .part_count = 1 } };
     }
 };
 
 /// `struct mmsghdr`: a `struct msghdr`, and how many bytes went.
 const BatchMessage = extern struct {
-    name: ?*NativeAddress = null,
-    name_length: u32 = 0,
-    parts: *const Part,
-    part_count: usize = 1,
-    control: ?*anyopaque = null,
-    control_length: usize = 0,
-    flags: u32 = 0,
-    transferred: u32 align(8) = 0,
+    header: posix.MessageHeader,
+    transferred: u32 = 0,
 };
-
-const Part = extern struct { base: [*]u8, length: usize };
 
 /// `struct ip_mreqn`
 const Membership4 = extern struct { group: [4]u8, local: [4]u8 = @splat(0), interface: i32 };
@@ -237,7 +229,6 @@ const Flag = struct {
 comptime {
     std.debug.assert(@sizeOf(BatchMessage) == 64);
     std.debug.assert(@offsetOf(BatchMessage, "transferred") == 56);
-    std.debug.assert(@sizeOf(Part) == @sizeOf(socket.Part));
     std.debug.assert(@sizeOf(Membership4) == 12);
     std.debug.assert(@sizeOf(Membership6) == 20);
     std.debug.assert(@sizeOf(InterfaceRequest) == 40);

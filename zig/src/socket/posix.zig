@@ -187,7 +187,8 @@ pub const NativeAddress = extern struct {
 const ipv4_bytes = 16;
 const ipv6_bytes = 28;
 
-const MessageHeader = extern struct {
+/// `struct msghdr`. The kernel writes to the parts of one that is received into.
+pub const MessageHeader = extern struct {
     name: ?*anyopaque = null,
     name_length: u32 = 0,
     parts: [*]const socket.Part,

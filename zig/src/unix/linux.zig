@@ -15,6 +15,8 @@ const linux = @import("../linux.zig");
 const socket = @import("../socket.zig");
 const unix = @import("../unix.zig");
 
+const MessageHeader = @import("../socket/posix.zig").MessageHeader;
+
 pub fn create(kind: unix.Kind) i32 {
     return linux.call(.socket, .{ Family.unix, typeOf(kind), 0 });
 }
@@ -60,10 +62,10 @@ pub fn queuedBytes(descriptor: i32) i32 {
 }
 
 pub fn send(descriptor: i32, bytes: []const u8, to: ?*const unix.Address, descriptors: []const i32) i32 {
-    const part: Part = .{ .base = @constCast(bytes.ptr), .length = @min(bytes.len, linux.max_transfer_bytes) };
+    const parts = [1]socket.Part{.{ .base = bytes.ptr, .length = @min(bytes.len, linux.max_transfer_bytes) }};
     var native: NativeAddress = undefined;
     var control: Control = undefined;
-    var header: MessageHeader = .{ .parts = &part, .part_count = 1 };
+    var header: MessageHeader = .{ .parts = &parts, .part_count = parts.len };
     if (to) |address| {
         native = .from(address);
         header.name = &native;
@@ -82,14 +84,14 @@ pub fn send(descriptor: i32, bytes: []const u8, to: ?*const unix.Address, descri
 
 pub fn receive(descriptor: i32, bytes: []u8, kind: unix.Kind, room: unix.Room, message: *unix.Message) i32 {
     std.debug.assert(room.descriptors <= unix.most_descriptors);
-    const part: Part = .{ .base = bytes.ptr, .length = @min(bytes.len, linux.max_transfer_bytes) };
+    const parts = [1]socket.Part{.{ .base = bytes.ptr, .length = @min(bytes.len, linux.max_transfer_bytes) }};
     var native: NativeAddress = undefined;
     var control: [control_bytes]u8 align(@alignOf(ControlHeader)) = undefined;
     var header: MessageHeader = .{
         .name = &native,
         .name_length = @sizeOf(NativeAddress),
-        .parts = &part,
-        .part_count = 1,
+        .parts = &parts,
+        .part_count = parts.len,
         .control = &control,
         .control_length = roomFor(room),
     };
@@ -192,19 +194,6 @@ const NativeAddress = extern struct {
     }
 };
 
-const Part = extern struct { base: [*]u8, length: usize };
-
-/// `struct msghdr`
-const MessageHeader = extern struct {
-    name: ?*NativeAddress = null,
-    name_length: u32 = 0,
-    parts: *const Part,
-    part_count: usize,
-    control: ?*anyopaque = null,
-    control_length: usize = 0,
-    flags: u32 = 0,
-};
-
 /// `struct cmsghdr`
 const ControlHeader = extern struct { length: usize, level: u32, kind: u32 };
 
@@ -249,7 +238,5 @@ const Flag = struct {
 
 comptime {
     std.debug.assert(@sizeOf(NativeAddress) == 110);
-    std.debug.assert(@sizeOf(MessageHeader) == 56);
     std.debug.assert(@sizeOf(ControlHeader) == 16);
-    std.debug.assert(@sizeOf(Part) == @sizeOf(socket.Part));
 }
