@@ -12,8 +12,8 @@
  * then it makes it non-blocking again, and restores it itself, later.
  *
  * On a terminal EIO is the end for a read, and a write that nobody makes room for fails (see `hang-up.ts` and
- * `terminal-stream.ts`). An operation that was woken by an error, and finds none, waits a moment before it asks the event queue again: it would be
- * told the same at once.
+ * `terminal-stream.ts`). An operation that was woken by an error, and finds none, waits a moment before it asks the event
+ * queue again: it would be told the same at once.
  */
 
 import { currentSystem } from "../core/current-system.ts";
