@@ -1,6 +1,6 @@
 /** Node's `Readable` (nodejs.org/api/stream.html), both ways. */
 
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { spendBudget } from "../core/budget.ts";
 import { BusyError, ClosedError, describeValue } from "../core/errors.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
@@ -27,8 +27,8 @@ export function nodeReadableOf(
   source: Producer<unknown> | ByteSource,
   options: NodeReadableOptions = {},
 ): Readable {
-  if (!isByteSource(source)) return new TaskReadable(run, toProduce("toNodeReadable", source), options);
-  return new TaskReadable(run, (emit) => emitBytes(source, emit), { name: "reader", ...options }, source);
+  if (!isByteSource(source)) return new ReadableTask(run, toProduce("toNodeReadable", source), options).stream;
+  return new ReadableTask(run, (emit) => emitBytes(source, emit), { name: "reader", ...options }, source).stream;
 }
 
 /**
@@ -37,7 +37,7 @@ export function nodeReadableOf(
  * @throws TypeError if it is no readable stream
  */
 export function fromNodeReadable<T = Buffer>(stream: Readable): NodeReader<T> {
-  if (stream instanceof Readable || isReadable(stream)) return new NodeReader(stream);
+  if (isReadable(stream)) return new NodeReader(stream);
   throw new TypeError(`fromNodeReadable() takes a readable stream of Node, but was given ${describeValue(stream)}`);
 }
 
@@ -135,7 +135,9 @@ export class NodeReader<T> implements Subscription<T>, Disposable {
   private readonly changed = (): void => this.wait?.wake();
 }
 
-class TaskReadable extends Readable {
+/** The task behind a stream. `node:stream` is loaded with the first one: it takes some milliseconds, and many programs have none. */
+class ReadableTask {
+  readonly stream: Readable;
   private readonly iteration: Iteration<unknown>;
   private readonly name: string | undefined;
 
@@ -145,22 +147,28 @@ class TaskReadable extends Readable {
     { signal, name, objectMode, highWaterMark }: NodeReadableOptions,
     private readonly source?: ByteSource,
   ) {
-    super({ objectMode, highWaterMark });
     this.name = name;
     this.iteration = new Iteration(run, produce, { signal, name });
+    this.stream = new (process.getBuiltinModule("node:stream").Readable)({
+      objectMode,
+      highWaterMark,
+      read: () => void this.read(),
+      destroy: (error, callback) => void this.destroy(error, callback),
+    });
   }
 
-  override async _read(): Promise<void> {
+  private async read(): Promise<void> {
+    const { stream } = this;
     try {
       const item = await this.iteration.next();
-      if (!this.destroyed) this.push(item.done === true ? null : item.value);
+      if (!stream.destroyed) stream.push(item.done === true ? null : item.value);
     } catch (error) {
-      this.destroy(error as Error);
+      stream.destroy(error as Error);
     }
   }
 
-  override async _destroy(error: Error | null, callback: (error: Error | null) => void): Promise<void> {
-    const hadEnded = this.readableEnded;
+  private async destroy(error: Error | null, callback: (error: Error | null) => void): Promise<void> {
+    const hadEnded = this.stream.readableEnded;
     try {
       await this.iteration.return();
       if (!hadEnded) await this.run(() => perform(() => this.source?.cancel?.(error)), { name: this.name });
@@ -180,7 +188,7 @@ function* emitBytes(source: ByteSource, emit: Emit<Uint8Array>): Operation<void>
   }
 }
 
-/** Streams of other libraries are none of Node's class. */
+/** By what it can do: streams of other libraries are none of Node's class. */
 function isReadable(value: unknown): value is Readable {
   const stream = value as Partial<Readable> | null | undefined;
   return typeof stream?.read === "function" && typeof stream.on === "function" && typeof stream.destroy === "function";

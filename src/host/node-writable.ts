@@ -1,6 +1,6 @@
 /** Node's `Writable` (nodejs.org/api/stream.html), both ways. */
 
-import { finished, Writable } from "node:stream";
+import type { Writable } from "node:stream";
 import { ClosedError, describeValue } from "../core/errors.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { HostWait } from "./host-wait.ts";
@@ -18,7 +18,7 @@ export interface NodeWritableOptions extends RunnerOptions {
 
 /** The sink as a stream, whose chunks are written in tasks that are started with `run`. */
 export function nodeWritableOf<T>(run: Runner, sink: ChunkSink<T>, options?: NodeWritableOptions): Writable {
-  if (isChunkSink(sink)) return new TaskWritable(run, sink as ChunkSink<unknown>, options);
+  if (isChunkSink(sink)) return new WritableTask(run, sink as ChunkSink<unknown>, options).stream;
   throw new TypeError(`toNodeWritable() takes something with a method write, but was given ${describeValue(sink)}`);
 }
 
@@ -27,7 +27,7 @@ export function nodeWritableOf<T>(run: Runner, sink: ChunkSink<T>, options?: Nod
  * @throws TypeError if it is no writable stream
  */
 export function fromNodeWritable<T = Uint8Array | string>(stream: Writable): NodeWriter<T> {
-  if (stream instanceof Writable || isWritable(stream)) return new NodeWriter(stream);
+  if (isWritable(stream)) return new NodeWriter(stream);
   throw new TypeError(`fromNodeWritable() takes a writable stream of Node, but was given ${describeValue(stream)}`);
 }
 
@@ -147,7 +147,7 @@ class FinishWait extends HostWait {
   }
 
   protected begin(): void {
-    this.removeListeners = finished(this.stream, { readable: false }, (error) => {
+    this.removeListeners = nodeStream().finished(this.stream, { readable: false }, (error) => {
       if (error === null || error === undefined) this.succeed();
       else this.fail(error);
     });
@@ -183,7 +183,9 @@ class DestroyWait extends HostWait {
   private readonly closed = (): void => this.succeed();
 }
 
-class TaskWritable extends Writable {
+/** The task behind a stream. */
+class WritableTask {
+  readonly stream: Writable;
   private readonly controller = new AbortController();
   private readonly taskName: string;
   /** Settles when the write that is under way has ended, and has cleaned up if it was cancelled. */
@@ -195,20 +197,22 @@ class TaskWritable extends Writable {
     private readonly sink: ChunkSink<unknown>,
     { name = "writer", objectMode, highWaterMark }: NodeWritableOptions = {},
   ) {
-    super({ objectMode, highWaterMark });
     this.taskName = name;
+    this.stream = new (nodeStream().Writable)({
+      objectMode,
+      highWaterMark,
+      write: (chunk: unknown, _encoding, callback) => this.begin(() => this.sink.write(chunk), callback),
+      final: (callback) => this.begin(() => this.sink.close?.(), callback),
+      destroy: (error, callback) => void this.destroy(error, callback),
+    });
   }
 
-  override _write(chunk: unknown, _encoding: string, callback: (error?: Error | null) => void): void {
-    this.writing = this.perform(() => this.sink.write(chunk), callback, this.controller.signal);
+  private begin(act: () => Operation<void> | void, callback: (error?: Error | null) => void): void {
+    this.writing = this.perform(act, callback, this.controller.signal);
   }
 
-  override _final(callback: (error?: Error | null) => void): void {
-    this.writing = this.perform(() => this.sink.close?.(), callback, this.controller.signal);
-  }
-
-  override async _destroy(error: Error | null, callback: (error: Error | null) => void): Promise<void> {
-    const wasBrokenOff = !this.hasFailed && !this.writableFinished;
+  private async destroy(error: Error | null, callback: (error: Error | null) => void): Promise<void> {
+    const wasBrokenOff = !this.hasFailed && !this.stream.writableFinished;
     this.controller.abort(error ?? undefined);
     await this.writing;
     if (wasBrokenOff)
@@ -235,7 +239,12 @@ class TaskWritable extends Writable {
   }
 }
 
-/** Streams of other libraries are none of Node's class. */
+/** Loaded with the first stream: it takes some milliseconds, and many programs have none. */
+function nodeStream(): typeof import("node:stream") {
+  return process.getBuiltinModule("node:stream");
+}
+
+/** By what it can do: streams of other libraries are none of Node's class. */
 function isWritable(value: unknown): value is Writable {
   const stream = value as Partial<Writable> | null | undefined;
   return typeof stream?.write === "function" && typeof stream.on === "function" && typeof stream.destroy === "function";

@@ -33,7 +33,7 @@
  * shows.
  */
 
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import type { ConnectionOptions, PeerCertificate, TLSSocket, TLSSocketOptions } from "node:tls";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { NOTHING_IS_LOST } from "../core/request.ts";
@@ -71,14 +71,14 @@ export class TlsSession {
   /** @throws what Node.js's own code makes of certificates and keys that are none */
   static client(options: ConnectionOptions): TlsSession {
     const transport = new Transport();
-    return new TlsSession(transport, nodeTls().connect({ ...options, socket: transport }), "secureConnect");
+    return new TlsSession(transport, nodeTls().connect({ ...options, socket: transport.duplex }), "secureConnect");
   }
 
   /** @throws what Node.js's own code makes of certificates and keys that are none */
   static server(options: TLSSocketOptions): TlsSession {
     const transport = new Transport();
     const { TLSSocket: Socket } = nodeTls();
-    return new TlsSession(transport, new Socket(transport, { ...options, isServer: true }), "secure");
+    return new TlsSession(transport, new Socket(transport.duplex, { ...options, isServer: true }), "secure");
   }
 
   /** Whether the handshake is done, and the peer's certificate is one to trust if that was asked for. */
@@ -125,7 +125,7 @@ export class TlsSession {
   /** Encrypted bytes have come. Their buffer may be used again when this returns. */
   receive(encrypted: Uint8Array): void {
     if (!this.isSecureNow) this.plainAlertNow = plainAlertIn(encrypted);
-    this.transport.emit("data", Buffer.from(encrypted.buffer, encrypted.byteOffset, encrypted.byteLength));
+    this.transport.duplex.emit("data", Buffer.from(encrypted.buffer, encrypted.byteOffset, encrypted.byteLength));
   }
 
   /** Whether there are encrypted bytes to send. */
@@ -162,7 +162,7 @@ export class TlsSession {
     this.plainBytesNow = 0;
     this.transport.outgoing.length = 0;
     this.socket.destroy();
-    this.transport.destroy();
+    this.transport.duplex.destroy();
     this.wait?.wake();
   }
 
@@ -237,20 +237,22 @@ export function hostTurn(): Operation<void> {
 }
 
 /** What the TLS socket takes for its connection: it never reads, is never full, and never ends by itself. */
-class Transport extends Duplex {
+class Transport {
+  readonly duplex: Duplex;
   readonly outgoing: Uint8Array[] = [];
 
   constructor() {
-    super({ allowHalfOpen: true, highWaterMark: NEVER_FULL_BYTES });
-  }
-
-  override _read(): void {
-    // What comes is emitted as it comes, by the session.
-  }
-
-  override _write(chunk: Uint8Array, _encoding: string, callback: (error?: Error | null) => void): void {
-    this.outgoing.push(chunk);
-    callback();
+    this.duplex = new (process.getBuiltinModule("node:stream").Duplex)({
+      allowHalfOpen: true,
+      highWaterMark: NEVER_FULL_BYTES,
+      read: () => {
+        // What comes is emitted as it comes, by the session.
+      },
+      write: (chunk: Uint8Array, _encoding, callback) => {
+        this.outgoing.push(chunk);
+        callback();
+      },
+    });
   }
 }
 

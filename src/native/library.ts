@@ -7,7 +7,6 @@
 
 import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { UnsupportedError } from "../core/errors.ts";
 import { DATAGRAM_FUNCTIONS } from "./functions/datagram.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
@@ -109,7 +108,7 @@ export function refuseUnsupportedPlatform(platform: string): void {
 function findLibrary(): string {
   const chosen = process.env[LIBRARY_VARIABLE];
   if (chosen !== undefined && chosen !== "") return chosen;
-  const built = fileURLToPath(new URL("../../zig/zig-out/lib/libbun_reactor.so", import.meta.url));
+  const built = Bun.fileURLToPath(new URL("../../zig/zig-out/lib/libbun_reactor.so", import.meta.url));
   if (existsSync(built)) return built;
   throw new Error(
     `the native library was not found: $${LIBRARY_VARIABLE} is not set, and ${built} does not exist. ${ADVICE}`,

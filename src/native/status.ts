@@ -1,7 +1,6 @@
 /** What the error numbers of Linux mean, and the errors that are made of them. */
 
 import { constants } from "node:os";
-import { getSystemErrorMap } from "node:util";
 import { SystemError } from "../core/errors.ts";
 import type { CallSubject, ErrorMeaning } from "../core/system.ts";
 
@@ -12,6 +11,7 @@ import type { CallSubject, ErrorMeaning } from "../core/system.ts";
 const MEANINGS: Readonly<Record<string, ErrorMeaning>> = {
   EAGAIN: "wouldBlock",
   EINTR: "inProgress",
+  EINPROGRESS: "inProgress",
   ECONNABORTED: "brokenConnection",
   EPROTO: "brokenConnection",
   ENETDOWN: "brokenConnection",
@@ -30,29 +30,39 @@ const MEANINGS: Readonly<Record<string, ErrorMeaning>> = {
   EIO: "hungUp",
 };
 
-/** libuv, whose names these are, has no call that could give the others. */
-const SYSTEM_ERRORS: ReadonlyMap<number, readonly [code: string, description: string]> = new Map([
-  ...getSystemErrorMap(),
-  [-109, ["ETOOMANYREFS", "too many references"]],
-]);
+let systemErrors: ReadonlyMap<number, readonly [code: string, description: string]> | undefined;
 
-const MEANING_BY_RESULT: ReadonlyMap<number, ErrorMeaning> = new Map([
-  // The map of names leaves it out, because libuv never shows it.
-  [-constants.errno.EINPROGRESS, "inProgress"],
-  ...[...SYSTEM_ERRORS].flatMap(([result, [code]]) => {
-    const meaning = MEANINGS[code];
-    return meaning === undefined ? [] : [[result, meaning] as const];
-  }),
-]);
+/** Made when the first call fails: `node:util` takes some milliseconds to load. */
+function knownErrors(): NonNullable<typeof systemErrors> {
+  systemErrors ??= new Map([
+    ...process.getBuiltinModule("node:util").getSystemErrorMap(),
+    // libuv, whose names these are, has no call that could give the others.
+    [-constants.errno.EINPROGRESS, ["EINPROGRESS", "operation now in progress"]],
+    [-109, ["ETOOMANYREFS", "too many references"]],
+  ]);
+  return systemErrors;
+}
+
+let meanings: ReadonlyMap<number, ErrorMeaning> | undefined;
+
+function knownMeanings(): NonNullable<typeof meanings> {
+  meanings ??= new Map(
+    [...knownErrors()].flatMap(([result, [code]]) => {
+      const meaning = MEANINGS[code];
+      return meaning === undefined ? [] : [[result, meaning] as const];
+    }),
+  );
+  return meanings;
+}
 
 /** What a negated error number means to an operation. */
 export function meaningOf(result: number): ErrorMeaning {
-  return MEANING_BY_RESULT.get(result) ?? "other";
+  return knownMeanings().get(result) ?? "other";
 }
 
 /** The error for a negated error number, in the shape of Node.js's. */
 export function errorOf(result: number, syscall: string, subject: CallSubject = {}): SystemError {
-  const [code, description] = SYSTEM_ERRORS.get(result) ?? [`E${-result}`, `error ${-result}`];
+  const [code, description] = knownErrors().get(result) ?? [`E${-result}`, `error ${-result}`];
   const { host: address, port, path } = subject;
   return new SystemError({ code, errno: result, description, syscall, address, port, path });
 }

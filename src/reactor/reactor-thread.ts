@@ -1,6 +1,6 @@
 /** The reactor's thread as the executor's thread sees it: a Worker, its start, its messages and its end. */
 
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { nativeLibrary } from "../native/library.ts";
 import type { ReadyChannel } from "./ready-channel.ts";
 import { BELL, type ReactorThreadData, type ReactorThreadMessage, type ReactorThreadState } from "./thread-messages.ts";
@@ -26,6 +26,8 @@ export class ReactorThread {
     private readonly listener: ReactorThreadListener,
   ) {
     const workerData: ReactorThreadData = { memory: channel.memory, libraryPath: nativeLibrary().path };
+    // Loaded with the first thread: it takes some milliseconds, and a program that never sleeps needs none.
+    const { Worker } = process.getBuiltinModule("node:worker_threads");
     this.worker = new Worker(new URL("./reactor.worker.ts", import.meta.url), { workerData });
     this.worker.on("message", (message: ReactorThreadMessage) => this.hear(message));
     this.worker.on("error", (error: Error) => listener.onFailed(error.message));
