@@ -14,8 +14,8 @@ export function currentSystem(): Operation<System> {
 }
 
 /**
- * The same, for an operation that opens something without a wait. A task that is to end does so here: it may be the loser of
- * a race, and nobody would close what it opens.
+ * The same, for an operation that opens something, or changes what is to be put back, without a wait. A task that is to end
+ * does so here: it may be the loser of a race, and nobody would close what it opens.
  * @throws UnsupportedError if the executor's driver has none
  */
 export function systemToOpen(): Operation<System> {

@@ -16,7 +16,7 @@
  * queue again: it would be told the same at once.
  */
 
-import { currentSystem } from "../core/current-system.ts";
+import { systemToOpen } from "../core/current-system.ts";
 import { BusyError, inOtherWords, type SystemError, UnsupportedError } from "../core/errors.ts";
 import type { DescriptorKind } from "../core/file-system.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
@@ -43,7 +43,7 @@ export interface FdStreamOptions {
  */
 export function* fdStream(descriptor: number, options: FdStreamOptions = {}): Operation<FdStream> {
   assertDescriptor("fdStream", descriptor);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   const source = yield* foreignSource(descriptor);
   const kind = system.files.kindOf(descriptor);
   if (typeof kind === "number") throw closedDescriptor("fdStream", descriptor, kind);

@@ -212,6 +212,11 @@ class SourceRequest extends AskRequest {
     super();
   }
 
+  /** A task that is to end does so here: nobody would close the source. */
+  override get isSuspendPoint(): boolean {
+    return true;
+  }
+
   protected answer({ scheduler }: Suspension): DescriptorSource {
     return new DescriptorSource(scheduler.foreignSource(this.descriptor));
   }

@@ -79,6 +79,7 @@ export class Pty implements Disposable {
    * @throws SystemError such as `EMFILE`; ClosedError after `close`
    */
   *openTerminal(): Operation<Terminal> {
+    yield* systemToOpen();
     return new Terminal(this.system, this.openPeer("openTerminal"), this.path, "the terminal", CONTROLLER_IS_GONE);
   }
 
@@ -88,6 +89,7 @@ export class Pty implements Disposable {
    * @throws SystemError such as `EMFILE`; ClosedError after `close`
    */
   *openDescriptor(): Operation<TerminalDescriptor> {
+    yield* systemToOpen();
     const descriptor = this.openPeer("openDescriptor");
     const end = new TerminalDescriptor(this.system, descriptor);
     const result = this.system.files.setNonBlocking(descriptor, false);

@@ -1,6 +1,6 @@
 /** Terminals: raw mode and window size, of streams on them and of descriptors such as the standard input. */
 
-import { currentSystem } from "../core/current-system.ts";
+import { currentSystem, systemToOpen } from "../core/current-system.ts";
 import { assertInteger, inOtherWords, type SystemError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { System } from "../core/system.ts";
@@ -28,7 +28,7 @@ export function* isTerminal(descriptor: number): Operation<boolean> {
  */
 export function* rawMode(descriptor: number): Operation<Disposable> {
   assertDescriptor("rawMode", descriptor);
-  const system = yield* currentSystem();
+  const system = yield* systemToOpen();
   return makeRaw(system, descriptor, `descriptor ${descriptor}`);
 }
 

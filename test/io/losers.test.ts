@@ -7,18 +7,22 @@ import {
   cancel,
   connect,
   connectUnix,
+  fdStream,
   listen,
   listenUnix,
   openPipe,
   openPty,
   openUnixDatagram,
   type Operation,
+  type Pty,
   race,
+  rawMode,
   readable,
   run,
   select,
   Semaphore,
   sleep,
+  source,
   spawn,
   SystemError,
   type TcpStream,
@@ -30,6 +34,7 @@ import {
   watch,
   yieldNow,
 } from "../../src/index.ts";
+import { nativeSystem } from "../../src/native/system.ts";
 import { AUTHORITY, SERVER } from "../support/certificates.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { EventCounter } from "../support/libc.ts";
@@ -114,6 +119,34 @@ describe.each(WAYS)("in %s", (_way, way) => {
     way(function* main() {
       yield* race([() => open(), new Semaphore(1).acquire()]);
       yield* select({ loser: open, winner: new Semaphore(1).acquire() });
+    }),
+  );
+
+  test.each<[string, (pty: Pty) => Operation<Disposable>]>([
+    ["openTerminal", (pty) => pty.openTerminal()],
+    ["openDescriptor", (pty) => pty.openDescriptor()],
+  ])("%s opens no end of a terminal in an arm that has lost before it began", (_name, open) =>
+    way(function* main() {
+      using pty = yield* openPty();
+      yield* race([() => open(pty), new Semaphore(1).acquire()]);
+    }),
+  );
+
+  test.each<[string, (descriptor: number) => Operation<Disposable>]>([
+    ["rawMode", rawMode],
+    ["fdStream", (descriptor) => fdStream(descriptor, { keepOpen: true })],
+    ["source", source],
+  ])("%s leaves a descriptor as it is in an arm that has lost before it began", (_name, change) =>
+    way(function* main() {
+      using pty = yield* openPty();
+      using end = yield* pty.openDescriptor();
+      const { files, terminals } = nativeSystem();
+      const before = terminals.getMode(end.descriptor);
+      yield* race([() => change(end.descriptor), new Semaphore(1).acquire()]);
+      expect(terminals.getMode(end.descriptor)).toEqual(before);
+      expect(files.isNonBlocking(end.descriptor)).toBe(0);
+      using own = yield* source(end.descriptor);
+      expect(own).toHaveProperty("source.keepers", 1);
     }),
   );
 
