@@ -9,18 +9,19 @@
  * tries again until it works; it never gives up the listener.
  */
 
-import { spendBudget } from "../core/budget.ts";
 import { ClosedError } from "../core/errors.ts";
 import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
 import { DeadlineRequest, InterestRequest, SuspendRequest } from "../core/request.ts";
 import { Delivery, type Named, Source } from "../core/source.ts";
 import type { CallSubject, System } from "../core/system.ts";
-import { YIELD_REQUEST } from "../core/yield-now.ts";
+import { StreamOperation } from "./stream-operations.ts";
 
 export abstract class Listener<Stream extends object> implements Disposable, Named {
   private readonly source: Source;
   private readonly wait: InterestRequest;
+  /** The accept that has begun and has not ended; while it waits, also for descriptors, and while it is about to go on. */
+  private accepting: StreamOperation<Stream> | null = null;
   private hasWarned = false;
 
   constructor(
@@ -72,10 +73,15 @@ export abstract class Listener<Stream extends object> implements Disposable, Nam
     this.close();
   }
 
-  /** For the operation: refuses to begin, or to go on. */
+  /** For the operation: refuses an accept that cannot begin. */
   beginAccept(): void {
     this.refuseClosed();
-    if (this.source.hasReader) throw this.source.busyError(Interest.READABLE);
+    if (this.accepting !== null) throw this.source.busyError(Interest.READABLE);
+  }
+
+  /** For the operation: keeps others from accepting until it has ended (null). */
+  holdAccept(operation: StreamOperation<Stream> | null): void {
+    this.accepting = operation;
   }
 
   /** For the operation: a connection, or what to wait for. */
@@ -112,27 +118,26 @@ export abstract class Listener<Stream extends object> implements Disposable, Nam
   }
 }
 
-class AcceptOperation<Stream extends object> implements Operation<Stream>, Iterator<SuspendRequest, Stream, unknown> {
-  private hasBegun = false;
-
-  constructor(private readonly listener: Listener<Stream>) {}
-
-  [Symbol.iterator](): this {
-    return this;
+class AcceptOperation<Stream extends object> extends StreamOperation<Stream> {
+  constructor(private readonly listener: Listener<Stream>) {
+    super();
   }
 
-  next(): IteratorResult<SuspendRequest, Stream> {
-    if (!this.hasBegun) {
-      this.hasBegun = true;
-      this.listener.beginAccept();
-    }
-    if (!spendBudget()) return { done: false, value: YIELD_REQUEST };
+  protected override get operationName(): string {
+    return "accept";
+  }
+
+  protected override begin(): void {
+    this.listener.beginAccept();
+  }
+
+  protected override hold(operation: this | null): void {
+    this.listener.holdAccept(operation);
+  }
+
+  protected override attempt(): IteratorResult<SuspendRequest, Stream> {
     const outcome = this.listener.tryAccept();
     return outcome instanceof SuspendRequest ? { done: false, value: outcome } : { done: true, value: outcome };
-  }
-
-  throw(error: unknown): never {
-    throw error;
   }
 }
 

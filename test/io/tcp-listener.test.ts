@@ -372,6 +372,20 @@ describe("accept, when the system has trouble", () => {
     expect(world.warnings).toHaveLength(2);
   });
 
+  test("an acceptor that waits for descriptors stays the one: another is refused, and takes nothing from it", async () => {
+    const { world, listener } = scriptedListener([-EMFILE, -EMFILE, 31]);
+    const stream = await settled(
+      world,
+      new Executor(world).run(function* main() {
+        const first = yield* spawn(() => listener.accept());
+        yield* yieldNow();
+        expect(yield* errorOf(listener.accept())).toBeInstanceOf(BusyError);
+        return yield* join(first);
+      }),
+    );
+    expect(stream.descriptor).toBe(31);
+  });
+
   test("close ends an acceptor that waits for descriptors", async () => {
     const { world, listener } = scriptedListener([-EMFILE, -EMFILE, -EMFILE]);
     const accepting = new Executor(world).run(function* main() {
