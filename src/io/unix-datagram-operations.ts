@@ -97,6 +97,12 @@ export class SendDatagramOperation extends StreamOperation<void> implements Send
 
   roomAt(system: System, destination: Destination, label: string): SuspendRequest {
     this.room ??= new PeerRoom(system, destination, label);
+    try {
+      this.room.connect();
+    } catch (error) {
+      this.abandonRoom();
+      throw error;
+    }
     return this.room.wait;
   }
 
@@ -126,7 +132,8 @@ export class SendDatagramOperation extends StreamOperation<void> implements Send
 
 /**
  * A nameless socket that is connected to a receiver, and writable while that one's queue has room. Armed for each wait anew,
- * so that the kernel looks anew: if somebody else has filled the queue meanwhile, no edge would tell.
+ * so that the kernel looks anew: if somebody else has filled the queue meanwhile, no edge would tell. And connected anew,
+ * for another may have the name by now: to one that is gone it would be writable for ever.
  */
 class PeerRoom {
   readonly wait: InterestRequest;
@@ -134,18 +141,21 @@ class PeerRoom {
 
   constructor(
     private readonly system: System,
-    { bytes, path }: Destination,
+    private readonly destination: Destination,
     label: string,
   ) {
+    const { path } = destination;
     const descriptor = system.unix.create(UnixKind.DATAGRAM);
     if (descriptor < 0) throw system.errorOf(descriptor, "socket", { path });
-    const result = system.unix.connect(descriptor, bytes);
-    if (result < 0) {
-      system.close(descriptor);
-      throw system.errorOf(result, "sendmsg", { path });
-    }
     this.source = new Source(descriptor, Delivery.ONE_SHOT, { label: `${label}, whose receiver ${path} is full` });
     this.wait = new InterestRequest(this.source, Interest.WRITABLE);
+  }
+
+  /** To whoever has the name now. */
+  connect(): void {
+    const { bytes, path } = this.destination;
+    const result = this.system.unix.connect(this.source.descriptor, bytes);
+    if (result < 0) throw this.system.errorOf(result, "sendmsg", { path });
   }
 
   close(): void {
