@@ -117,21 +117,21 @@ export class ReceivedMessage implements Disposable {
 
 /** A datagram, its bytes in the buffer. */
 export class ReceivedDatagram extends ReceivedMessage {
-  /** How many bytes were sent; more than `bytes` if the buffer was too small. */
-  readonly sentBytes: number;
+  /** How many bytes the datagram had; more than `bytes` if the buffer was too small. */
+  readonly wholeBytes: number;
   /** Whether the buffer was too small: the rest of the datagram is gone. */
   readonly isTruncated: boolean;
   /** The socket that has sent it, to answer with `sendTo`; null if that has no name. */
-  readonly sender: UnixName | null;
+  readonly from: UnixName | null;
   /** Who has sent it, as the kernel knows; null unless the socket was opened with `passCredentials`. */
   readonly credentials: Credentials | null;
 
   /** For sockets. */
   constructor(system: System, message: UnixMessage, roomBytes: number) {
     super(system, message, roomBytes);
-    this.sentBytes = message.bytes;
+    this.wholeBytes = message.bytes;
     this.isTruncated = message.isTruncated;
-    this.sender = fromNameBytes(message.address);
+    this.from = fromNameBytes(message.address);
     this.credentials = message.sender;
   }
 }

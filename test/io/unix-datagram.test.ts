@@ -24,9 +24,11 @@ import {
   type UnixName,
   yieldNow,
 } from "../../src/index.ts";
+import { toNameBytes } from "../../src/io/unix-name.ts";
+import { nativeSystem } from "../../src/native/system.ts";
 import { TestReactor } from "../support/reactors.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
-import { errorOf, openReactor, patternOf, WAYS } from "../support/loopback.ts";
+import { errorOf, onePoll, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { abstractName, leaveSocketFile, NAMES, pathName } from "../support/unix.ts";
 import { UnixKind, type UnixSystem } from "../../src/core/unix-system.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
@@ -73,9 +75,9 @@ describe.each(WAYS)("in %s", (_name, way) => {
         yield* yieldNow();
         yield* sender.sendTo(name, "question");
         const question = yield* join(waiting);
-        expect(question).toEqual({ text: "question", sender: sender.localName });
-        yield* receiver.sendTo(question.sender!, "answer");
-        expect(yield* receive(sender)).toEqual({ text: "answer", sender: plain(name) });
+        expect(question).toEqual({ text: "question", from: sender.localName });
+        yield* receiver.sendTo(question.from!, "answer");
+        expect(yield* receive(sender)).toEqual({ text: "answer", from: plain(name) });
       }));
 
     test("a sender without a name has none", () =>
@@ -85,7 +87,7 @@ describe.each(WAYS)("in %s", (_name, way) => {
         using sender = yield* openUnixDatagram();
         expect(sender.localName).toBeNull();
         yield* sender.sendTo(name, new Uint8Array([104, 105]));
-        expect(yield* receive(receiver)).toEqual({ text: "hi", sender: null });
+        expect(yield* receive(receiver)).toEqual({ text: "hi", from: null });
       }));
 
     test("a connected socket sends there, and hears from there only", () =>
@@ -96,7 +98,7 @@ describe.each(WAYS)("in %s", (_name, way) => {
         using client = yield* bindUnixDatagram(own);
         client.connect(name);
         yield* client.send("hello");
-        expect(yield* receive(receiver)).toEqual({ text: "hello", sender: plain(own) });
+        expect(yield* receive(receiver)).toEqual({ text: "hello", from: plain(own) });
         using stranger = yield* openUnixDatagram();
         const error = yield* errorOf(stranger.sendTo(own, "psst"));
         expect(error).toMatchObject({ code: "EPERM", syscall: "sendmsg", path: showUnixName(own) });
@@ -140,10 +142,10 @@ describe.each(WAYS)("in %s", (_name, way) => {
       yield* pair.left.send("next");
       const buffer = new Uint8Array(4);
       using message = yield* pair.right.receive(buffer);
-      expect(message).toMatchObject({ bytes: 4, sentBytes: 10, isTruncated: true });
+      expect(message).toMatchObject({ bytes: 4, wholeBytes: 10, isTruncated: true });
       expect(new TextDecoder().decode(buffer)).toBe("0123");
       using next = yield* pair.right.receive(buffer);
-      expect(next).toMatchObject({ bytes: 4, sentBytes: 4, isTruncated: false });
+      expect(next).toMatchObject({ bytes: 4, wholeBytes: 4, isTruncated: false });
     }));
 
   test("a message of 100,000 bytes goes whole, and one that is too long is refused with the limit", () =>
@@ -172,7 +174,7 @@ describe.each(WAYS)("in %s", (_name, way) => {
         using message = yield* receiver.receive(new Uint8Array(8), { mostDescriptors: 2 });
         expect(message.credentials).toEqual(own);
         // unix(7): such a socket gets a name when it sends.
-        expect(message.sender).toEqual(sender.localName!);
+        expect(message.from).toEqual(sender.localName!);
         expect(message.areDescriptorsTruncated).toBe(false);
       }
       using plainReceiver = yield* openUnixDatagram({ autobind: true });
@@ -463,18 +465,60 @@ test.each(["connected", "not connected"])(
   },
 );
 
+test("a sender whose receiver is gone, and whose name a new one has, full as well, waits for that one", async () => {
+  await using reactor = new TestReactor();
+  let resumes = 0;
+  let sending: Task<void> | undefined;
+  const remove = reactor.executor.addInstrument({
+    resumed: (task) => {
+      if (task === sending) resumes++;
+    },
+  });
+  await reactor.run(function* main() {
+    using name = abstractName();
+    const first = yield* bindUnixDatagram(name);
+    using sender = yield* openUnixDatagram();
+    sending = yield* spawn(() => sendUntilFull(sender, name));
+    while (sending.waitsFor === "" || sending.waitsFor === "its turn") yield* yieldNow();
+    // Nothing suspends between the two, so the sender finds the new one, full, when it looks.
+    resumes = 0;
+    first.close();
+    using second = yield* bindUnixDatagram(name);
+    fill(name);
+    while (resumes === 0) yield* yieldNow();
+    // Each poll of the event queue would tell a sender that still waits for the old one that it may write.
+    for (let poll = 0; poll < 20; poll++) yield* onePoll();
+    expect(resumes).toBe(1);
+    yield* receive(second);
+    while (resumes === 0) yield* yieldNow();
+    yield* cancel(sending);
+  });
+  remove();
+});
+
 /** Above what `net.unix.max_dgram_qlen` is anywhere. */
 const MOST_QUEUED = 2_000;
+
+/** Sends until the receiver is full, without a wait. */
+function fill(name: UnixName): void {
+  const system = nativeSystem();
+  const descriptor = system.unix.create(UnixKind.DATAGRAM);
+  const to = toNameBytes("fill", name);
+  let result = 0;
+  while (result >= 0) result = system.unix.send(descriptor, Uint8Array.of(1), to, []);
+  system.close(descriptor);
+  expect(system.meaningOf(result)).toBe("wouldBlock");
+}
 
 /** Sends on and on, so that it waits for the receiver; to the peer if there is no name. */
 function* sendUntilFull(socket: UnixDatagram, name: UnixName | null): Operation<void> {
   for (;;) yield* name === null ? socket.send("x") : socket.sendTo(name, "x");
 }
 
-function* receive(socket: UnixDatagram): Operation<{ readonly text: string; readonly sender: UnixName | null }> {
+function* receive(socket: UnixDatagram): Operation<{ readonly text: string; readonly from: UnixName | null }> {
   const buffer = new Uint8Array(10_000);
   using message = yield* socket.receive(buffer);
-  return { text: new TextDecoder().decode(buffer.subarray(0, message.bytes)), sender: message.sender };
+  return { text: new TextDecoder().decode(buffer.subarray(0, message.bytes)), from: message.from };
 }
 
 function* connecting(socket: UnixDatagram, name: UnixName): Operation<void> {

@@ -84,10 +84,10 @@ describeReal("socat", { programs: ["socat"] }, () => {
       const buffer = new Uint8Array(64);
       using message = yield* socket.receive(buffer);
       expect(new TextDecoder().decode(buffer.subarray(0, message.bytes))).toBe("from socat");
-      expect(message.sender).toEqual({ path: own.path! });
+      expect(message.from).toEqual({ path: own.path! });
       expect(message.credentials!.processId).toBe(socat.pid);
       using other = yield* openUnixDatagram();
-      yield* other.sendTo(message.sender!, "to socat\n");
+      yield* other.sendTo(message.from!, "to socat\n");
       const reader = socat.stdout.getReader();
       const { value } = yield* promise(reader.read());
       expect(new TextDecoder().decode(value)).toBe("to socat\n");
