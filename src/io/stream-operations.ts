@@ -205,6 +205,7 @@ export class WriteOperation extends WritingOperation {
       const sent = this.stream.tryWrite(this.bytes, this.start, this.end);
       if (sent === WOULD_BLOCK) return { done: false, value: this.stream.waitToWrite };
       this.start += sent;
+      if (this.start < this.end && !spendBudget()) return YIELDED;
     }
     return DONE;
   }
@@ -232,6 +233,7 @@ export class WriteAllOperation extends WritingOperation {
       if (sent === WOULD_BLOCK) return { done: false, value: this.stream.waitToWrite };
       this.offset += sent;
       this.skipFullySent();
+      if (this.first < this.parts.length && !spendBudget()) return YIELDED;
     }
     return DONE;
   }

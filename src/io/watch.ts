@@ -212,6 +212,8 @@ export class Watcher implements Disposable, Named {
   private *report(): Generator<Step, void, void> {
     yield* this.refused.splice(0);
     for (;;) {
+      // Also if nothing is told of what happens, as all of it is ignored.
+      if (!spendBudget()) yield Pause.TURN;
       const event = this.queue.take();
       if (event === null) yield* this.reportNew();
       else if (yield* this.reportEvent(event)) return;

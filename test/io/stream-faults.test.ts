@@ -7,6 +7,7 @@ import { constants } from "node:os";
 import {
   cancel,
   Executor,
+  type FdStream,
   fdStream,
   join,
   now,
@@ -19,6 +20,7 @@ import {
   SystemError,
   TimeoutError,
   timeout,
+  yieldNow,
 } from "../../src/index.ts";
 import type { FileSystem } from "../../src/core/file-system.ts";
 import { errorOf } from "../support/loopback.ts";
@@ -150,6 +152,22 @@ describe("an error of the system", () => {
       yield* sleep(1_000);
       expect(waiting.state).toBe("suspended");
       yield* cancel(waiting);
+    });
+  });
+
+  test.each<[string, (stream: FdStream, data: Uint8Array) => Operation<void>]>([
+    ["write", (stream, data) => stream.write(data)],
+    ["writeAll", (stream, data) => stream.writeAll([data, data])],
+  ])("a %s whose other side takes all, a byte at a time, lets others run", async (_name, write) => {
+    let bytes = 0;
+    const { run } = worldWith({ send: () => (bytes++, 1), sendVectored: () => (bytes++, 1) });
+    await run(function* main() {
+      using stream = yield* fdStream(NUMBER, { keepOpen: true });
+      const writing = yield* spawn(() => write(stream, new Uint8Array(10_000)));
+      yield* yieldNow();
+      expect(bytes).toBeWithin(1, 1_000);
+      yield* join(writing);
+      expect(bytes).toBeWithin(10_000, 20_001);
     });
   });
 

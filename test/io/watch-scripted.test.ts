@@ -7,6 +7,7 @@ import { type FolderEntry, Happened, type SystemWatchEvent, type WatchSystem } f
 import {
   Executor,
   type Operation,
+  spawn,
   SystemError,
   watch,
   type Watcher,
@@ -99,6 +100,32 @@ function watching<T>(world: WatchedWorld, options: WatchOptions, body: (watcher:
   });
   return settled(world, running);
 }
+
+test("events of which nothing is told let others run", async () => {
+  const ignored = Array.from({ length: 64 }, () => ({
+    watch: ROOT_WATCH,
+    happened: Happened.CREATED,
+    name: "ignored",
+  }));
+  const told = [{ watch: ROOT_WATCH, happened: Happened.CREATED, name: "told" }];
+  const reads = [...Array.from({ length: 1_000 }, () => ignored), told];
+  const world = new WatchedWorld({ reads });
+  let turns = 0;
+  const ignore = (path: string): boolean => path.endsWith("ignored");
+  await watching(world, { ignore }, function* body(watcher) {
+    yield* spawn(
+      function* count() {
+        for (;;) {
+          turns++;
+          yield* yieldNow();
+        }
+      },
+      { daemon: true },
+    );
+    expect(yield* watcher.next()).toMatchObject({ value: { kind: "created", path: "root/told" } });
+  });
+  expect(turns).toBeGreaterThan(100);
+});
 
 describe("limits and refusals", () => {
   test("no watcher left names the sysctl", async () => {
