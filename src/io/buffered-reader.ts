@@ -305,4 +305,4 @@ const AT_END = -2;
 const DEFAULT_BUFFER_BYTES = 16_384;
 
 /** Far below what a typed array can have; a limit above it is a mistake in the unit. */
-const LARGEST_BUFFER_BYTES = 1_073_741_824;
+export const LARGEST_BUFFER_BYTES = 1_073_741_824;

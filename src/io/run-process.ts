@@ -6,6 +6,7 @@ import type { ExitStatus } from "../core/process-system.ts";
 import { scope } from "../core/scope-region.ts";
 import { join, spawn } from "../core/task-operations.ts";
 import { type ByteWriter, DEFAULT_LIMIT_BYTES, type ReadLimit } from "./byte-stream.ts";
+import { LARGEST_BUFFER_BYTES } from "./buffered-reader.ts";
 import { toBytes } from "./bytes.ts";
 import { type ProcessOptions, startProcess } from "./process.ts";
 
@@ -31,7 +32,7 @@ export interface ProcessResult extends ExitStatus {
  */
 export function* runProcess(command: readonly string[], options: RunProcessOptions = {}): Operation<ProcessResult> {
   const { input, limitBytes = DEFAULT_LIMIT_BYTES, cwd, env, graceMs } = options;
-  assertInteger("runProcess: limitBytes", limitBytes, 0, Number.MAX_SAFE_INTEGER);
+  assertInteger("runProcess: limitBytes", limitBytes, 0, LARGEST_BUFFER_BYTES);
   const bytes = input === undefined ? null : toBytes("runProcess: input", input);
   return yield* scope(function* runToEnd() {
     const stdin = bytes === null ? "ignore" : "pipe";

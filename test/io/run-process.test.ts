@@ -117,6 +117,8 @@ describe.each(WAYS)("in %s", (_name, way) => {
         path: "no-such-program-here",
       });
       expect(yield* errorOf(runProcess(["true"], { limitBytes: -1 }))).toBeInstanceOf(RangeError);
+      const tooMuch = yield* errorOf(runProcess(["true"], { limitBytes: 2 ** 31 }));
+      expect(tooMuch.message).toStartWith("runProcess: limitBytes must be");
       expect(yield* errorOf(runProcess(["true"], { input: 7 as unknown as string }))).toBeInstanceOf(TypeError);
     }));
 });
