@@ -1,4 +1,7 @@
-/** Calls on processes: a part of the `System`. They return a negated error number if they fail, unless they say otherwise. */
+/**
+ * Calls on processes: a part of the `System`. They return a negated error number if they fail, unless they say
+ * otherwise.
+ */
 
 /** How a process has ended: one of the two is not null. */
 export interface ExitStatus {
@@ -8,7 +11,10 @@ export interface ExitStatus {
   readonly signal: NodeJS.Signals | number | null;
 }
 
-/** What one of the three standard descriptors of a process is: this process's own, nothing (/dev/null), or a descriptor's file. */
+/**
+ * What one of the three standard descriptors of a process is: this process's own, nothing (/dev/null), or a
+ * descriptor's file.
+ */
 export type ChildDescriptor = "inherit" | "ignore" | number;
 
 /** What is to be started. */
@@ -40,7 +46,10 @@ export interface ProcessSystem {
   start(order: ProcessOrder): StartedProcess;
   /** A descriptor that is readable once the process has ended (pidfd_open(2)). */
   open(processId: number): number;
-  /** How a child has ended, by its descriptor, without taking its status; or an error number, while it runs that of "would block". */
+  /**
+   * How a child has ended, by its descriptor, without taking its status; or an error number, while it runs that of
+   * "would block".
+   */
   peekStatus(descriptor: number): ExitStatus | number;
   /** Sends a signal to every process of a group; 0 sends nothing, and only asks whether there is one. */
   signalGroup(groupId: number, signal: number): number;

@@ -1,4 +1,7 @@
-/** Calls on sockets of the unix domain: a part of the `System`. They never block, and return a negated error number if they fail. */
+/**
+ * Calls on sockets of the unix domain: a part of the `System`. They never block, and return a negated error number if
+ * they fail.
+ */
 
 import type { PipeEnds } from "./file-system.ts";
 

@@ -1,4 +1,6 @@
-/** Calls on watchers of files: a part of the `System`. They never block, and return a negated error number if they fail. */
+/**
+ * Calls on watchers of files: a part of the `System`. They never block, and return a negated error number if they fail.
+ */
 
 /** What happened, as flags, by the numbers that `zig/src/watch.zig` has. */
 export const Happened = {
@@ -24,7 +26,9 @@ export type Happened = number;
 
 /** What is watched, by the numbers that `zig/src/watch.zig` has. */
 export const WatchTarget = {
-  /** A file, or a folder with what is directly in it; a symbolic link stands for what it names. Its own moves are told. */
+  /**
+   * A file, or a folder with what is directly in it; a symbolic link stands for what it names. Its own moves are told.
+   */
   ROOT: 0,
   /** A folder inside of a root, and no symbolic link. */
   FOLDER: 1,

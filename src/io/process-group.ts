@@ -1,13 +1,13 @@
 /**
  * A child with the processes that it has started in its turn: waiting for their end, and bringing it about.
  *
- * Facts. A child that leads a group of its own has its descendants in it, unless they leave it (setsid(2)). The kernel reports the end of one
- * process, by a descriptor of it, but not that a group is empty; and the number of a group may be another's once it is.
- * Bun takes the exit status of its children, in a turn of the host's loop.
+ * Facts. A child that leads a group of its own has its descendants in it, unless they leave it (setsid(2)). The kernel
+ * reports the end of one process, by a descriptor of it, but not that a group is empty; and the number of a group may
+ * be another's once it is. Bun takes the exit status of its children, in a turn of the host's loop.
  *
  * Decision. The end of the child is Bun's promise where the host's loop runs, and the descriptor where it does not
- * (`blockOn`), which takes nothing from Bun. After it, if the group has members left, they are looked up and waited for one by one, by
- * descriptor. Once nobody is left no signal is sent any more.
+ * (`blockOn`), which takes nothing from Bun. After it, if the group has members left, they are looked up and waited for
+ * one by one, by descriptor. Once nobody is left no signal is sent any more.
  */
 
 import { now } from "../core/clock.ts";
@@ -99,7 +99,9 @@ export class ProcessGroup {
     return result >= 0 || this.system.errorOf(result, "kill").code !== "ESRCH";
   }
 
-  /** Asks the group to end (SIGTERM), kills what is left of it after the grace period (SIGKILL), and waits for its end. */
+  /**
+   * Asks the group to end (SIGTERM), kills what is left of it after the grace period (SIGKILL), and waits for its end.
+   */
   *terminate(graceMs: number): Operation<void> {
     if (this.isEmpty) return;
     this.sendNamed("SIGTERM");
@@ -172,7 +174,10 @@ export class ProcessGroup {
     }
   }
 
-  /** The child's status has been taken by a thread of Bun's, or cannot be looked at: on old kernels, and in some sandboxes. */
+  /**
+   * The child's status has been taken by a thread of Bun's, or cannot be looked at: on old kernels, and in some
+   * sandboxes.
+   */
   private explain(result: number): unknown {
     const error = this.system.errorOf(result, "pidfd_open");
     if (!NO_DESCRIPTORS_OF_PROCESSES.includes(error.code)) return error;

@@ -1,15 +1,15 @@
 /**
- * Child processes. A child belongs to the scope, or the task, that has started it, as a spawned task does: it does not outlive it,
- * nor do the processes that it has started in its turn.
+ * Child processes. A child belongs to the scope, or the task, that has started it, as a spawned task does: it does not
+ * outlive it, nor do the processes that it has started in its turn.
  *
- * Facts. A pipe's ends are open file descriptions of their own (pipe(7)), and O_NONBLOCK belongs to the description: most
- * programs break when they find their standard input or output non-blocking. A signal to a group (kill(2)) reaches what a
- * shell has started; one to the shell alone does not.
+ * Facts. A pipe's ends are open file descriptions of their own (pipe(7)), and O_NONBLOCK belongs to the description:
+ * most programs break when they find their standard input or output non-blocking. A signal to a group (kill(2)) reaches
+ * what a shell has started; one to the shell alone does not.
  *
- * Decision. Each pipe is non-blocking at our end, blocking at the child's, and the child's ends are closed here as soon as it
- * has them. The child leads a session and a group of its own; so a Ctrl-C at the terminal reaches it only through us. A daemon task of
- * the scope keeps it: it waits for the end of the group, and when it is cancelled, because the scope ends, it ends the
- * group, and waits.
+ * Decision. Each pipe is non-blocking at our end, blocking at the child's, and the child's ends are closed here as soon
+ * as it has them. The child leads a session and a group of its own; so a Ctrl-C at the terminal reaches it only through
+ * us. A daemon task of the scope keeps it: it waits for the end of the group, and when it is cancelled, because the
+ * scope ends, it ends the group, and waits.
  */
 
 import { currentSystem, hostRuns } from "../core/current-system.ts";
@@ -29,8 +29,8 @@ import { ProcessGroup } from "./process-group.ts";
 
 /**
  * What a standard descriptor of a child is: a pipe to this process (`"pipe"`), the same as this process's own
- * (`"inherit"`), /dev/null (`"ignore"`), or the file behind a descriptor of this process, such as the end of a terminal,
- * which stays open here.
+ * (`"inherit"`), /dev/null (`"ignore"`), or the file behind a descriptor of this process, such as the end of a
+ * terminal, which stays open here.
  */
 export type ChildStream = "pipe" | "inherit" | "ignore" | number;
 
@@ -46,9 +46,9 @@ export interface ProcessOptions {
   /** Its whole environment; by default that of this process. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /**
-   * How long its group may take to end after SIGTERM before it is killed (SIGKILL), in milliseconds; by default 3,000. The
-   * clean-up of the scope has its own limit (`cleanupMs`, by default 5,000): when that is reached the group is killed too, and
-   * the scope ends with a `CleanupTimeoutError`.
+   * How long its group may take to end after SIGTERM before it is killed (SIGKILL), in milliseconds; by default 3,000.
+   * The clean-up of the scope has its own limit (`cleanupMs`, by default 5,000): when that is reached the group is
+   * killed too, and the scope ends with a `CleanupTimeoutError`.
    */
   readonly graceMs?: number | undefined;
 }
@@ -62,14 +62,14 @@ export interface ProcessOptions {
  *     const sorted = yield* child.stdout.readToEnd();
  *     const { exitCode } = yield* child.wait();
  *
- * The child belongs to the innermost scope that is open, or to the task: when that ends, is cancelled or fails, the child's
- * group gets SIGTERM, and SIGKILL after `graceMs`; the scope waits until it has ended, and closes its pipes. To end it earlier,
- * use `stop`, `using`, or `use(startProcess(…), …)`. What the child leaves running in its group when it ends by
- * itself ends with the scope as well; what has left its group, as daemons do, is not reached.
+ * The child belongs to the innermost scope that is open, or to the task: when that ends, is cancelled or fails, the
+ * child's group gets SIGTERM, and SIGKILL after `graceMs`; the scope waits until it has ended, and closes its pipes. To
+ * end it earlier, use `stop`, `using`, or `use(startProcess(…), …)`. What the child leaves running in its group when it
+ * ends by itself ends with the scope as well; what has left its group, as daemons do, is not reached.
  * @param command the program and its arguments
- * @throws TypeError or RangeError for arguments that are none; SystemError that names the program or the folder: `ENOENT`,
- *   `EACCES`, `ENOTDIR`, `EBADF` for a descriptor that is closed, `EMFILE`, `E2BIG`; UnsupportedError in `blockOn`, if the
- *   kernel has no descriptors of processes (before Linux 5.4)
+ * @throws TypeError or RangeError for arguments that are none; SystemError that names the program or the folder:
+ *   `ENOENT`, `EACCES`, `ENOTDIR`, `EBADF` for a descriptor that is closed, `EMFILE`, `E2BIG`; UnsupportedError in
+ *   `blockOn`, if the kernel has no descriptors of processes (before Linux 5.4)
  */
 export function* startProcess(command: readonly string[], options: ProcessOptions = {}): Operation<ChildProcess> {
   assertCommand(command);
@@ -118,8 +118,8 @@ export class ChildProcess implements Disposable, OperationDisposable {
   }
 
   /**
-   * Reads the child's standard output. It ends when all that have it open have closed it, which others that the child has
-   * started may do later than the child.
+   * Reads the child's standard output. It ends when all that have it open have closed it, which others that the child
+   * has started may do later than the child.
    * @throws TypeError if it was not started with `stdout: "pipe"`
    */
   get stdout(): PipeReader {
@@ -161,8 +161,8 @@ export class ChildProcess implements Disposable, OperationDisposable {
   }
 
   /**
-   * Ends the child and its group as the end of the scope would: SIGTERM, `graceMs`, SIGKILL. Suspends the task until they
-   * have ended, and closes the child's pipes. A task that is cancelled meanwhile does not hold that up.
+   * Ends the child and its group as the end of the scope would: SIGTERM, `graceMs`, SIGKILL. Suspends the task until
+   * they have ended, and closes the child's pipes. A task that is cancelled meanwhile does not hold that up.
    * @returns how the child has ended
    * @throws SystemError `EPERM` if the child belongs to somebody else by now
    */
@@ -206,7 +206,10 @@ export class ChildProcess implements Disposable, OperationDisposable {
 
 type StreamName = "stdin" | "stdout" | "stderr";
 
-/** The pipes of a child that is about to be started: at the end of the block the child's ends are closed, and ours too if nobody has taken them. */
+/**
+ * The pipes of a child that is about to be started: at the end of the block the child's ends are closed, and ours too
+ * if nobody has taken them.
+ */
 class Pipes implements Disposable {
   private readonly own = new Map<StreamName, number>();
   private readonly others: number[] = [];

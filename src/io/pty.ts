@@ -27,7 +27,7 @@ export interface PtyOptions {
  *     using pty = yield* openPty({ columns: 120, rows: 40 });
  *     using end = yield* pty.openDescriptor();
  *     const { descriptor } = end;
- *     const child = Bun.spawn(["setsid", "--ctty", "--wait", "bash"], { stdin: descriptor, stdout: descriptor, stderr: descriptor });
+ *     const child = Bun.spawn(["setsid", "--ctty", "--wait", "bash"], { stdio: [descriptor, descriptor, descriptor] });
  *     end.close();
  *     yield* pty.controller.write("ls\n");
  *

@@ -22,13 +22,13 @@ export interface ProcessResult extends ExitStatus {
 }
 
 /**
- * Runs a program to its end, and takes what it writes to its standard output and its standard error. It ends as `startProcess`
- * says if the task is cancelled, or if its time is up: `timeout(5_000, () => runProcess(…))`.
+ * Runs a program to its end, and takes what it writes to its standard output and its standard error. It ends as
+ * `startProcess` says if the task is cancelled, or if its time is up: `timeout(5_000, () => runProcess(…))`.
  *
- * A program that fails is no error: look at `exitCode`, which is 0 of one that does not. One that does not read all of its
- * input is none either.
- * @throws LimitError if there are more than `limitBytes` (1 MiB, if nothing else is said) of one of the two; the program is
- *   ended then. And what `startProcess` throws
+ * A program that fails is no error: look at `exitCode`, which is 0 of one that does not. One that does not read all of
+ * its input is none either.
+ * @throws LimitError if there are more than `limitBytes` (1 MiB, if nothing else is said) of one of the two; the
+ *   program is ended then. And what `startProcess` throws
  */
 export function* runProcess(command: readonly string[], options: RunProcessOptions = {}): Operation<ProcessResult> {
   const { input, limitBytes = DEFAULT_LIMIT_BYTES, cwd, env, graceMs } = options;

@@ -4,7 +4,10 @@ import { assertInteger, describeValue } from "../core/errors.ts";
 import { FlowControl, type Line, Parity } from "../core/terminal-system.ts";
 
 export interface SerialSettings {
-  /** Bits a second, both ways; any number, not only those that have a name. What the device makes of it is at most 2 % off. */
+  /**
+   * Bits a second, both ways; any number, not only those that have a name. What the device makes of it is at most 2 %
+   * off.
+   */
   readonly baud: number;
   /** 5 to 8; by default 8. */
   readonly dataBits: number;

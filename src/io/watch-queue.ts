@@ -1,12 +1,14 @@
 /**
  * What the system tells a watcher, one event after the other, and the two halves of a move together.
  *
- * Facts. A move is two events with the same cookie. The second mostly follows the first at once; but others may come between, a read may
- * end between them, and of a move into or out of what is watched there is only one half (inotify(7)).
+ * Facts. A move is two events with the same cookie. The second mostly follows the first at once; but others may come
+ * between, a read may end between them, and of a move into or out of what is watched there is only one half
+ * (inotify(7)).
  *
- * Decision. When the first half comes, the second is looked for a little way ahead, in what has been read, and in more that is read
- * for it. If all has been read, others get a turn, and one more look decides. Nothing is held back meanwhile but what follows, in
- * its order, so that what is told stays true: the memory of it is that of one read and of the way ahead.
+ * Decision. When the first half comes, the second is looked for a little way ahead, in what has been read, and in more
+ * that is read for it. If all has been read, others get a turn, and one more look decides. Nothing is held back
+ * meanwhile but what follows, in its order, so that what is told stays true: the memory of it is that of one read and
+ * of the way ahead.
  */
 
 import type { Source } from "../core/source.ts";

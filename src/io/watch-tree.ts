@@ -1,8 +1,9 @@
 /**
  * The folders that a watcher watches, as a tree.
  *
- * Facts. The system knows a watch by a number that belongs to the folder itself, and stays when that is renamed; what it tells is the
- * number and a name within the folder (inotify(7)). To watch a folder that is watched already gives the same number.
+ * Facts. The system knows a watch by a number that belongs to the folder itself, and stays when that is renamed; what
+ * it tells is the number and a name within the folder (inotify(7)). To watch a folder that is watched already gives the
+ * same number.
  *
  * Decision. Each number has a `Folder` here, with its name and the folder that it is in, from which its path follows; a
  * rename moves it in the tree, with all that is below. So the number decides which folder it is, and never the path.
@@ -17,7 +18,9 @@ export class Folder {
   readonly folders = new Map<string, Folder>();
   /** The names of those in it that were reported, and are not watched yet. */
   readonly awaited = new Set<string>();
-  /** The names that were reported because a look into the folder has found them, and of which an event may still come. */
+  /**
+   * The names that were reported because a look into the folder has found them, and of which an event may still come.
+   */
   found: Set<string> | null = null;
   /** The last walk through the tree that has come to it. */
   walk = 0;
@@ -135,8 +138,8 @@ export class WatchTree {
   }
 
   /**
-   * For a walk: watches a folder. One that is known, and that the walk has not come to, is here now. Null if the walk has
-   * been there.
+   * For a walk: watches a folder. One that is known, and that the walk has not come to, is here now. Null if the walk
+   * has been there.
    * @throws SystemError `ENOSPC` if the system's limit is reached
    */
   placeAgain(parent: Folder, name: string): Folder | NotPlaced | null {
@@ -156,8 +159,8 @@ export class WatchTree {
   }
 
   /**
-   * What a move from one name to another was about. Folders are found by their names, so one that is watched at the old name
-   * may be another that has come there since: then the new name has another number than it.
+   * What a move from one name to another was about. Folders are found by their names, so one that is watched at the old
+   * name may be another that has come there since: then the new name has another number than it.
    */
   whatMoved(from: Folder, name: string, to: Folder, newName: string): Moved {
     const folder = from.folders.get(name);
@@ -168,8 +171,9 @@ export class WatchTree {
   }
 
   /**
-   * Renames a folder, with all that is below. One that is not watched is awaited at its new place. If there was a folder,
-   * that is gone, or has the other name now (RENAME_EXCHANGE of rename(2)): so both names are looked at once more.
+   * Renames a folder, with all that is below. One that is not watched is awaited at its new place. If there was a
+   * folder, that is gone, or has the other name now (RENAME_EXCHANGE of rename(2)): so both names are looked at once
+   * more.
    */
   move(from: Folder, name: string, to: Folder, newName: string): void {
     const folder = from.folders.get(name);

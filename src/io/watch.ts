@@ -1,14 +1,15 @@
 /**
  * Watching a folder, or a file, for changes (inotify(7)).
  *
- * Facts. The system queues what happens, up to a limit (fs.inotify.max_queued_events), and tells when it has lost something. It
- * watches one folder, not those in it; in a new one things may have been made before it is watched. A symbolic link is
- * something of its own, not what it names.
+ * Facts. The system queues what happens, up to a limit (fs.inotify.max_queued_events), and tells when it has lost
+ * something. It watches one folder, not those in it; in a new one things may have been made before it is watched. A
+ * symbolic link is something of its own, not what it names.
  *
- * Decision. The system's queue is the buffer: events are read as they are asked for, and a task that does not ask costs no memory.
- * A new folder is watched when all that is queued has been told, so that what is found there by then is what comes next: it is
- * watched, then looked into, and what is found is reported as made; what an event then tells once more is left out. When events were lost the tree of watched folders is walked through again before that is reported, so that from then on
- * nothing is missed: whoever gets `overflow` looks for himself at what there is.
+ * Decision. The system's queue is the buffer: events are read as they are asked for, and a task that does not ask costs
+ * no memory. A new folder is watched when all that is queued has been told, so that what is found there by then is what
+ * comes next: it is watched, then looked into, and what is found is reported as made; what an event then tells once
+ * more is left out. When events were lost the tree of watched folders is walked through again before that is reported,
+ * so that from then on nothing is missed: whoever gets `overflow` looks for himself at what there is.
  */
 
 import { spendBudget } from "../core/budget.ts";
@@ -28,8 +29,8 @@ export interface WatchOptions {
   /** Whether folders in the folder are watched too, at any depth, also those that come later; by default not. */
   readonly recursive?: boolean | undefined;
   /**
-   * What nothing is to be reported of: is asked for each path, as events have it. A folder that is ignored is not watched,
-   * nor what is in it.
+   * What nothing is to be reported of: is asked for each path, as events have it. A folder that is ignored is not
+   * watched, nor what is in it.
    */
   readonly ignore?: ((path: string, isDirectory: boolean) => boolean) | undefined;
 }
@@ -50,8 +51,8 @@ export type WatchEvent =
     }
   /**
    * Has another name, or is in another folder; what was at `path` before is gone. Of two folders that were exchanged
-   * (RENAME_EXCHANGE of rename(2)) one is `renamed` and the other one `created`, and so may one be whose names have been
-   * used again before its event was asked for.
+   * (RENAME_EXCHANGE of rename(2)) one is `renamed` and the other one `created`, and so may one be whose names have
+   * been used again before its event was asked for.
    */
   | {
       readonly kind: "renamed";
@@ -59,7 +60,10 @@ export type WatchEvent =
       readonly previousPath: string;
       readonly isDirectory: boolean;
     }
-  /** Events were lost: look at what there is. All that happens from now on is reported again. `path` is the one that is watched. */
+  /**
+   * Events were lost: look at what there is. All that happens from now on is reported again. `path` is the one that is
+   * watched.
+   */
   | { readonly kind: "overflow"; readonly path: string; readonly isDirectory: boolean }
   /** A folder in the folder cannot be watched. */
   | { readonly kind: "unwatched"; readonly path: string; readonly isDirectory: true; readonly error: SystemError };
@@ -73,10 +77,10 @@ export type WatchEvent =
  *       yield* each.next();
  *     }
  *
- * A file is watched itself, whatever its name: a program that replaces it by another ends that. Symbolic links are not followed, except
- * that the path itself may be one.
- * @throws TypeError for a path or an option that is none; SystemError that names the path: `ENOENT`, `EACCES`, `ENOSPC` if the
- *   user watches as many folders as the system lets him, `EMFILE` if he has as many watchers
+ * A file is watched itself, whatever its name: a program that replaces it by another ends that. Symbolic links are not
+ * followed, except that the path itself may be one.
+ * @throws TypeError for a path or an option that is none; SystemError that names the path: `ENOENT`, `EACCES`, `ENOSPC`
+ *   if the user watches as many folders as the system lets him, `EMFILE` if he has as many watchers
  */
 export function* watch(path: string, options: WatchOptions = {}): Operation<Watcher> {
   const { recursive = false, ignore } = options;
@@ -137,11 +141,11 @@ export class Watcher implements Disposable, Named {
   }
 
   /**
-   * Suspends the task until something has happened. The last event of a path that is gone, or was moved away itself, is that it
-   * was removed; then comes the end. A task that is cancelled takes no event away.
+   * Suspends the task until something has happened. The last event of a path that is gone, or was moved away itself, is
+   * that it was removed; then comes the end. A task that is cancelled takes no event away.
    * @returns the event; `done` at the end, and once the watcher is closed
-   * @throws BusyError if another task waits; SystemError `ENOSPC` if there are more folders than the user may watch, which
-   *   closes the watcher; what `ignore` throws, likewise
+   * @throws BusyError if another task waits; SystemError `ENOSPC` if there are more folders than the user may watch,
+   *   which closes the watcher; what `ignore` throws, likewise
    */
   *next(): Operation<IteratorResult<WatchEvent, void>> {
     if (this.isTaken) throw new BusyError(`${this.label}: another task waits for its next event already`);
@@ -267,7 +271,10 @@ export class Watcher implements Disposable, Named {
     return isGone;
   }
 
-  /** What happened to what is watched itself. Of a folder inside the one that it is in tells the same. Returns whether this is the end. */
+  /**
+   * What happened to what is watched itself. Of a folder inside the one that it is in tells the same. Returns whether
+   * this is the end.
+   */
   private *reportItself(folder: Folder, { happened }: SystemWatchEvent): Generator<Step, boolean, void> {
     const isRoot = folder === this.tree.root;
     if ((happened & Happened.ENDED) !== 0) this.tree.ended(folder);
@@ -339,7 +346,10 @@ export class Watcher implements Disposable, Named {
     yield { kind: "created", path, isDirectory };
   }
 
-  /** Goes through all folders, watches those that are new, and forgets those that are gone. Reports only what cannot be watched. */
+  /**
+   * Goes through all folders, watches those that are new, and forgets those that are gone. Reports only what cannot be
+   * watched.
+   */
   private *walk(): Generator<WatchEvent | typeof Pause.TURN, void, void> {
     this.tree.beginWalk();
     const ahead = [this.tree.root];
