@@ -16,7 +16,7 @@ import { Interest, type Readiness } from "../core/interest.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { ready as readySource } from "../core/ready.ts";
 import { AskRequest, InterestRequest, ParkRequest, type Suspension, type Undo } from "../core/request.ts";
-import { Source } from "../core/source.ts";
+import { type Named, Source } from "../core/source.ts";
 import type { DescriptorKind } from "../core/file-system.ts";
 import type { System } from "../core/system.ts";
 
@@ -89,8 +89,8 @@ export function notifyClosing(descriptor: number): Operation<void> {
 }
 
 /** A descriptor that stays registered; see `source`. */
-export class DescriptorSource implements Disposable {
-  private isClosed = false;
+export class DescriptorSource implements Disposable, Named {
+  private hasClosed = false;
 
   /** The latest waits through this object for each direction; whether they are over, they know themselves. */
   private reading: InterestRequest | null = null;
@@ -101,8 +101,18 @@ export class DescriptorSource implements Disposable {
     source.keepers++;
   }
 
+  /** Words for messages, such as `the source of descriptor 7`. */
+  get label(): string {
+    return `the source of descriptor ${this.descriptor}`;
+  }
+
   get descriptor(): number {
     return this.source.descriptor;
+  }
+
+  /** Whether it was closed, here or by `notifyClosing`. */
+  get isClosed(): boolean {
+    return this.hasClosed || this.source.isClosed;
   }
 
   /** See the function `readable`. @throws ClosedError after `close` */
@@ -119,7 +129,7 @@ export class DescriptorSource implements Disposable {
   ready(interest: Interest): Operation<Readiness> {
     assertInteger("ready: interest", interest, Interest.READABLE, EVERY_INTEREST);
     const arm = (suspension: Suspension): Undo | null => {
-      if (this.isClosed) throw new ClosedError(`the source of descriptor ${this.descriptor} is closed`);
+      if (this.isClosed) throw new ClosedError(`${this.label} is closed`);
       const request = new InterestRequest(this.source, interest);
       const undo = armRequest(request, "ready", suspension);
       if (interest !== Interest.WRITABLE) this.reading = request;
@@ -134,8 +144,8 @@ export class DescriptorSource implements Disposable {
    * on. Does nothing the second time.
    */
   close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
+    if (this.hasClosed) return;
+    this.hasClosed = true;
     this.source.keepers--;
     this.end(this.reading);
     this.end(this.writing);
@@ -149,7 +159,7 @@ export class DescriptorSource implements Disposable {
   private end(request: InterestRequest | null): void {
     if (request === null || request.suspension === null) return;
     this.source.removeWaiter(request);
-    request.fail(new ClosedError(`the source of descriptor ${this.descriptor} was closed while a task waited for it`));
+    request.fail(new ClosedError(`${this.label} was closed while a task waited for it`));
   }
 }
 

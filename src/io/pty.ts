@@ -118,7 +118,7 @@ export class Pty implements Disposable {
 
 /** The other end of a pseudo-terminal, to give to a child. */
 export class TerminalDescriptor implements Disposable {
-  private isClosed = false;
+  private hasClosed = false;
 
   /** For `Pty.openDescriptor`. */
   constructor(
@@ -126,10 +126,14 @@ export class TerminalDescriptor implements Disposable {
     readonly descriptor: number,
   ) {}
 
+  get isClosed(): boolean {
+    return this.hasClosed;
+  }
+
   /** Does nothing the second time. */
   close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
+    if (this.hasClosed) return;
+    this.hasClosed = true;
     this.system.close(this.descriptor);
   }
 

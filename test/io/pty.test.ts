@@ -237,6 +237,7 @@ describe("raw mode", () => {
       raw[Symbol.dispose]();
       expect(yield* promise(settingsOf(pty.path))).toBe(before);
 
+      expect(end.isClosed).toBe(false);
       expect(yield* isTerminal(end.descriptor)).toBe(true);
       using pipe = yield* openPipe();
       const { descriptor } = pipe.reader;
