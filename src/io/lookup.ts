@@ -3,7 +3,7 @@
 import { currentSystem } from "../core/current-system.ts";
 import { describeValue } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
-import { notFound, type Place, resolveHost } from "./resolve.ts";
+import { assertHost, notFound, type Place, resolveHost } from "./resolve.ts";
 
 /** An address without a port. */
 export type ResolvedAddress = Place;
@@ -23,6 +23,7 @@ export interface LookupOptions {
  *   `blockOn` for names other than `localhost`
  */
 export function* lookup(name: string, { family }: LookupOptions = {}): Operation<readonly ResolvedAddress[]> {
+  assertHost("lookup: name", name);
   if (family !== undefined && family !== "IPv4" && family !== "IPv6")
     throw new TypeError(`lookup: family must be "IPv4" or "IPv6", but is ${describeValue(family)}`);
   const system = yield* currentSystem();

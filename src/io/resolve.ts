@@ -16,13 +16,9 @@ export type Place = Pick<SocketAddress, "host" | "family">;
 /**
  * The addresses that a host stands for, at least one, in the order to try them: the families in turn, as RFC 8305
  * (section 4) has it. The empty list means that the deadline came first.
- * @throws TypeError if the host is no string; an Error like Node.js's if it has no address (`ENOTFOUND`);
- *   UnsupportedError for a name inside blockOn
+ * @throws an Error like Node.js's if the host has no address (`ENOTFOUND`); UnsupportedError for a name inside blockOn
  */
 export function* resolveHost(system: System, host: string, deadline?: DeadlineRequest): Operation<readonly Place[]> {
-  if (typeof host !== "string" || host === "") {
-    throw new TypeError(`host must be a name or an address, but is ${describeValue(host)}`);
-  }
   const literal = system.parseAddress(host);
   if (literal !== null) return [literal];
   if (!(yield* hostRuns())) return resolveWithoutHost(host);
@@ -37,6 +33,12 @@ export function* resolveHost(system: System, host: string, deadline?: DeadlineRe
   if (answered !== 0) return [];
   if (places.length === 0) throw notFound(host);
   return alternateFamilies(places);
+}
+
+/** The error for what is no host; `argument` names the call and the argument, such as `connect: host`. */
+export function assertHost(argument: string, host: unknown): asserts host is string {
+  if (typeof host === "string" && host !== "") return;
+  throw new TypeError(`${argument} must be a name or an address, but is ${describeValue(host)}`);
 }
 
 /** The error for a name that has no address, or none of a family. */

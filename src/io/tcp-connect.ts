@@ -17,7 +17,7 @@ import type { Operation } from "../core/operation.ts";
 import { DeadlineRequest, InterestRequest } from "../core/request.ts";
 import { Delivery, Source } from "../core/source.ts";
 import type { SocketAddress, System } from "../core/system.ts";
-import { type Place, resolveHost } from "./resolve.ts";
+import { assertHost, type Place, resolveHost } from "./resolve.ts";
 import { showAddress, TcpStream } from "./tcp-stream.ts";
 
 export interface ConnectOptions {
@@ -31,13 +31,14 @@ export interface ConnectOptions {
 
 /**
  * Connects to a server.
- * @throws RangeError for a port or a time out of range; SystemError such as `ECONNREFUSED`, or `ETIMEDOUT` after
+ * @throws RangeError for a port or a time out of range; TypeError for a host that is none; SystemError such as `ECONNREFUSED`, or `ETIMEDOUT` after
  *   `timeoutMs`; an AggregateError with the first one's `code` if several addresses failed; what the name look-up
  *   throws (`ENOTFOUND`)
  */
 export function* connect(options: ConnectOptions): Operation<TcpStream> {
   const { port, host = "localhost", timeoutMs } = options;
   assertInteger("connect: port", port, 1, 65_535);
+  assertHost("connect: host", host);
   if (timeoutMs !== undefined) assertTime("connect: timeoutMs", timeoutMs);
   const system = yield* systemToOpen();
   const deadline = DeadlineRequest.after(timeoutMs === undefined ? Infinity : timeoutMs * NS_PER_MS);

@@ -5,7 +5,7 @@ import { systemToOpen } from "../core/current-system.ts";
 import type { Operation } from "../core/operation.ts";
 import { type SocketAddress, SocketOption, type System } from "../core/system.ts";
 import { DEFAULT_BACKLOG, Listener, LONGEST_BACKLOG } from "./listener.ts";
-import { resolveHost } from "./resolve.ts";
+import { assertHost, resolveHost } from "./resolve.ts";
 import { showAddress, TcpStream } from "./tcp-stream.ts";
 
 export interface ListenOptions {
@@ -24,12 +24,13 @@ export interface ListenOptions {
 
 /**
  * Opens a listening socket.
- * @throws RangeError for a port or a backlog out of range; SystemError such as `EADDRINUSE` or `EACCES`; what the name
+ * @throws RangeError for a port or a backlog out of range; TypeError for a host that is none; SystemError such as `EADDRINUSE` or `EACCES`; what the name
  *   look-up throws (`ENOTFOUND`)
  */
 export function* listen(options: ListenOptions): Operation<TcpListener> {
   const { port, host, backlog = DEFAULT_BACKLOG } = options;
   assertInteger("listen: port", port, 0, HIGHEST_PORT);
+  if (host !== undefined) assertHost("listen: host", host);
   assertInteger("listen: backlog", backlog, 1, LONGEST_BACKLOG);
   const system = yield* systemToOpen();
   if (host === undefined) return listenEverywhere(system, options);

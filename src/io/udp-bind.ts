@@ -2,10 +2,10 @@
 
 import { systemToOpen } from "../core/current-system.ts";
 import { Families } from "../core/datagram-system.ts";
-import { assertInteger, describeValue, SystemError } from "../core/errors.ts";
+import { assertInteger, SystemError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { type SocketAddress, SocketOption, type System } from "../core/system.ts";
-import { type Place, resolveHost } from "./resolve.ts";
+import { assertHost, type Place, resolveHost } from "./resolve.ts";
 import { assertDestination, HIGHEST_PORT, parsePlace, type UdpDestination } from "./udp-destination.ts";
 import { UdpSocket } from "./udp-socket.ts";
 
@@ -43,6 +43,7 @@ export interface ConnectUdpOptions {
 export function* bindUdp(options: BindUdpOptions = {}): Operation<UdpSocket> {
   const { host, port = 0 } = options;
   assertInteger("bindUdp: port", port, 0, HIGHEST_PORT);
+  if (host !== undefined) assertHost("bindUdp: host", host);
   const system = yield* systemToOpen();
   if (host === undefined) return bindEverywhere(system, port, options);
   const [place] = yield* resolve(system, "bindUdp", host);
@@ -84,10 +85,7 @@ function* openTo(system: System, to: UdpDestination, family: SocketAddress["fami
   }
 }
 
-function* resolve(system: System, call: string, host: unknown): Operation<readonly Place[]> {
-  if (typeof host !== "string") {
-    throw new TypeError(`${call}: host must be a name or an address, but is ${describeValue(host)}`);
-  }
+function* resolve(system: System, call: string, host: string): Operation<readonly Place[]> {
   const place = parsePlace(system, call, host);
   return place === null ? yield* resolveHost(system, host) : [place];
 }

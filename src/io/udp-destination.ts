@@ -2,7 +2,7 @@
 
 import { assertInteger, describeValue } from "../core/errors.ts";
 import type { SocketAddress, System } from "../core/system.ts";
-import type { Place } from "./resolve.ts";
+import { assertHost, type Place } from "./resolve.ts";
 import { interfaceIndexOf } from "./udp-settings.ts";
 
 /** Where to send to. */
@@ -31,9 +31,7 @@ export function assertDestination(call: string, to: unknown): asserts to is UdpD
     throw new TypeError(`${call} goes to { host, port }, but was given ${describeValue(to)}`);
   }
   const { host, port } = to as Partial<UdpDestination>;
-  if (typeof host !== "string" || host === "") {
-    throw new TypeError(`${call}: host must be a name or an address, but is ${describeValue(host)}`);
-  }
+  assertHost(`${call}: host`, host);
   assertInteger(`${call}: port`, port, 1, HIGHEST_PORT);
 }
 

@@ -77,7 +77,10 @@ export function* bindUnixDatagram(options: BindUnixDatagramOptions): Operation<U
   assertBinding(binding);
   const system = yield* systemToOpen();
   const name = nameIn(options);
-  return openSocket(system, options, (descriptor) => ({ name, file: bindUnix(system, descriptor, binding) }));
+  return openSocket(system, "bindUnixDatagram", options, (descriptor) => ({
+    name,
+    file: bindUnix(system, descriptor, binding),
+  }));
 }
 
 /**
@@ -86,7 +89,7 @@ export function* bindUnixDatagram(options: BindUnixDatagramOptions): Operation<U
  */
 export function* openUnixDatagram(options: OpenUnixDatagramOptions = {}): Operation<UnixDatagram> {
   const system = yield* systemToOpen();
-  return openSocket(system, options, (descriptor) => {
+  return openSocket(system, "openUnixDatagram", options, (descriptor) => {
     const result = options.autobind === true ? system.unix.bind(descriptor, NO_NAME) : 0;
     if (result < 0) throw system.errorOf(result, "bind");
     return { name: null, file: null };
@@ -290,11 +293,12 @@ interface Bound {
 
 function openSocket(
   system: System,
+  caller: string,
   { passCredentials = false }: UnixDatagramOptions,
   bind: (descriptor: number) => Bound,
 ): UnixDatagram {
   if (typeof passCredentials !== "boolean")
-    throw new TypeError(`passCredentials must be true or false, but is ${describeValue(passCredentials)}`);
+    throw new TypeError(`${caller}: passCredentials must be true or false, but is ${describeValue(passCredentials)}`);
   const descriptor = system.unix.create(UnixKind.DATAGRAM);
   if (descriptor < 0) throw system.errorOf(descriptor, "socket");
   try {

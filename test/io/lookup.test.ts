@@ -53,6 +53,9 @@ describe("lookup", () => {
   });
 
   test("an unknown name is told as Node.js tells it, with the name", async () => {
+    const nothing = await run(() => errorOf(lookup("")));
+    expect(nothing).toBeInstanceOf(TypeError);
+    expect(nothing.message).toBe('lookup: name must be a name or an address, but is ""');
     const error = await run(() => errorOf(lookup("nonexistent.invalid")));
     expect(error).toMatchObject({
       code: "ENOTFOUND",

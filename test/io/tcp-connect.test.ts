@@ -72,7 +72,7 @@ describe.each(WAYS)("connect under %s", (_name, way) => {
       for (const host of ["", 7, null]) {
         const error = yield* errorOf(connect({ port: 1, host: host as string }));
         expect(error).toBeInstanceOf(TypeError);
-        expect(error.message).toStartWith("host must be a name or an address");
+        expect(error.message).toStartWith("connect: host must be a name or an address");
       }
     });
   });

@@ -169,7 +169,7 @@ describe.each(WAYS)("a listener under %s", (_name, way) => {
       for (const host of ["", 7, null, {}]) {
         const error = yield* errorOf(listen({ port: 0, host: host as string }));
         expect(error).toBeInstanceOf(TypeError);
-        expect(error.message).toStartWith("host must be a name or an address, but is ");
+        expect(error.message).toStartWith("listen: host must be a name or an address, but is ");
       }
     });
   });

@@ -393,7 +393,7 @@ describe.each(WAYS)("a UDP socket under %s", (_name, way) => {
   test("bindUdp refuses bad options, and a port that is taken", async () => {
     await way(function* main() {
       expect((yield* errorOf(bindUdp({ port: -1 }))).message).toContain("bindUdp: port");
-      expect((yield* errorOf(bindUdp({ host: "" }))).message).toContain("host must be a name or an address");
+      expect((yield* errorOf(bindUdp({ host: "" }))).message).toStartWith("bindUdp: host must be a name or an address");
       expect((yield* errorOf(bindUdp({ host: 7 as never }))).message).toContain("bindUdp: host");
       expect((yield* errorOf(connectUdp({ host: HERE, port: 0 }))).message).toContain("connectUdp: port");
       using socket = yield* bindUdp({ host: HERE });

@@ -280,7 +280,7 @@ describe.each(WAYS)("in %s", (_name, way) => {
       expect(error.message).toStartWith(message);
       const options = { passCredentials: 1 } as unknown as OpenUnixDatagramOptions;
       expect((yield* errorOf(openUnixDatagram(options))).message).toBe(
-        "passCredentials must be true or false, but is 1",
+        "openUnixDatagram: passCredentials must be true or false, but is 1",
       );
     }),
   );
