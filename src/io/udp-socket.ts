@@ -15,6 +15,7 @@
 
 import { Families, SlotWord } from "../core/datagram-system.ts";
 import { type SystemError, UnsupportedError } from "../core/errors.ts";
+import { Interest } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SocketAddress, System } from "../core/system.ts";
 import { toBytes } from "./bytes.ts";
@@ -86,15 +87,15 @@ export class UdpSocket extends UdpSettings {
    * others before can still be received. A second call connects to another peer; if it fails,
    * the socket is connected to none.
    * @throws TypeError or RangeError for a destination that is none; SystemError such as `ENETUNREACH`, or
-   *   `EAFNOSUPPORT` for an address of a family that the socket does not have; what the name look-up throws;
-   *   ClosedError after `close`
+   *   `EAFNOSUPPORT` for an address of a family that the socket does not have; what the name look-up throws; BusyError
+   *   while a task is sending; ClosedError after `close`
    */
   *connect(to: UdpDestination): Operation<void> {
     this.refuseClosed("connect");
     assertDestination("connect", to);
     const { port } = to;
     const place = parsePlace(this.system, "connect", to.host) ?? (yield* this.resolve("connect", to.host));
-    this.refuseClosed("connect");
+    this.refuseNewPeer("connect");
     if (!this.has(place.family)) throw this.wrongFamily("connect", { ...place, port });
     if (this.remote !== null) this.takeConnectionBack();
     const address = this.families === Families.BOTH ? toIPv6({ ...place, port }) : { ...place, port };
@@ -107,10 +108,10 @@ export class UdpSocket extends UdpSettings {
   /**
    * Takes back what `connect` did. The port stays. Does nothing if the socket is not connected.
    * @throws UnsupportedError for a socket with IPv6, which Linux goes on to close to all but its last peer: connect it
-   *   to another, or open another; SystemError; ClosedError after `close`
+   *   to another, or open another; SystemError; BusyError while a task is sending; ClosedError after `close`
    */
   disconnect(): void {
-    this.refuseClosed("disconnect");
+    this.refuseNewPeer("disconnect");
     if (this.remote === null) return;
     if (this.has("IPv6")) {
       throw new UnsupportedError(
@@ -236,6 +237,12 @@ export class UdpSocket extends UdpSettings {
     this.refuseClosed("send");
     const place = yield* this.resolve("send", host);
     yield* new SendOperation(this, bytes, this.system.datagrams.toWords({ ...place, port }));
+  }
+
+  /** What waits to be sent is for the peer that the socket has now. */
+  private refuseNewPeer(call: string): void {
+    this.refuseClosed(call);
+    if (this.sending !== null) throw this.source.busyError(Interest.WRITABLE);
   }
 
   private takeConnectionBack(): void {

@@ -7,6 +7,8 @@ import { describe, expect, test } from "bun:test";
 import { constants } from "node:os";
 import {
   bindUdp,
+  BusyError,
+  cancel,
   ClosedError,
   connectUdp,
   DatagramError,
@@ -80,6 +82,16 @@ describe("sending", () => {
       world.declareIdle(DESCRIPTOR);
       world.declareReady(DESCRIPTOR, Readiness.WRITABLE);
       yield* join(sending);
+    });
+  });
+
+  test("a socket has no other peer while a message waits for the one that it has", async () => {
+    await withScript({ send: () => -EAGAIN }, function* (socket) {
+      const sending = yield* spawn(() => socket.send("x", TO));
+      yield* yieldNow();
+      expect(yield* errorOf(socket.connect(TO))).toBeInstanceOf(BusyError);
+      expect(() => socket.disconnect()).toThrow(BusyError);
+      yield* cancel(sending);
     });
   });
 
