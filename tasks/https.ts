@@ -10,6 +10,7 @@
  * connections.
  */
 
+import { createSecureContext, type SecureContext } from "node:tls";
 import {
   listen,
   type Operation,
@@ -37,7 +38,7 @@ const { port, host, cert, key } = readArguments(USAGE, {
   cert: (text) => (text === undefined ? undefined : toFileText(text)),
   key: (text) => (text === undefined ? undefined : toFileText(text)),
 });
-if ((cert === undefined) !== (key === undefined)) refuseArguments(USAGE, "--cert and --key go together");
+const secureContext = toSecureContext();
 
 function* serve(): Operation<void> {
   using listener = yield* listen({ host, port });
@@ -49,12 +50,23 @@ function* talk(connection: TcpStream): Operation<void> {
   using below = connection;
   try {
     below.noDelay();
-    using stream = cert === undefined ? below : yield* timeout(SILENCE_MS, tlsAccept(below, { cert, key }));
+    using stream = secureContext === null ? below : yield* timeout(SILENCE_MS, tlsAccept(below, { secureContext }));
     yield* serveHttp(stream, answer, { silenceMs: SILENCE_MS });
   } catch (error) {
     // What a client does wrong ends its connection and no other.
     if (!CLIENT_ERRORS.some((kind) => error instanceof kind)) throw error;
     if (error instanceof TlsError) console.error(error.message);
+  }
+}
+
+/** Made once, for all connections, and before there is one: a certificate that is none would fail at each of them. */
+function toSecureContext(): SecureContext | null {
+  if ((cert === undefined) !== (key === undefined)) refuseArguments(USAGE, "--cert and --key go together");
+  if (cert === undefined) return null;
+  try {
+    return createSecureContext({ cert, key });
+  } catch (error) {
+    refuseArguments(USAGE, `--cert and --key must be a certificate and its key as PEM: ${(error as Error).message}`);
   }
 }
 

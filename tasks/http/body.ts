@@ -3,11 +3,14 @@
 import { type ByteReader, type ByteStream, LimitError, type Operation, UnexpectedEndError } from "../../src/index.ts";
 import { type Fields, HttpError, parseFields } from "./head.ts";
 
+/** What a body needs of a stream. */
+export type BodySource = Pick<ByteReader, "label" | "read" | "readUntil">;
+
 export abstract class Body {
   /** Whether all of it was read. */
   protected isOver = false;
 
-  constructor(protected readonly stream: ByteReader) {}
+  constructor(protected readonly stream: BodySource) {}
 
   get isAtEnd(): boolean {
     return this.isOver;
@@ -50,17 +53,17 @@ export abstract class Body {
 }
 
 /** The body of a request: there is one only if the fields say so. */
-export function requestBody(stream: ByteReader, fields: Fields): Body {
+export function requestBody(stream: BodySource, fields: Fields): Body {
   return framedBody(stream, fields) ?? new LengthBody(stream, 0);
 }
 
 /** The body of an answer: it may also go on to the end of the connection. */
-export function responseBody(stream: ByteReader, fields: Fields, hasNone: boolean): Body {
+export function responseBody(stream: BodySource, fields: Fields, hasNone: boolean): Body {
   if (hasNone) return new LengthBody(stream, 0);
   return framedBody(stream, fields) ?? new RestBody(stream);
 }
 
-function framedBody(stream: ByteReader, fields: Fields): Body | null {
+function framedBody(stream: BodySource, fields: Fields): Body | null {
   const coding = fields.get("transfer-encoding");
   const length = fields.get("content-length");
   if (coding !== undefined) {
@@ -79,7 +82,7 @@ class LengthBody extends Body {
   private left: number;
 
   constructor(
-    stream: ByteReader,
+    stream: BodySource,
     private readonly length: number,
   ) {
     super(stream);

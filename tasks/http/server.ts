@@ -12,9 +12,10 @@ import {
   type Operation,
   SystemError,
   timeout,
+  TimeoutError,
   UnexpectedEndError,
 } from "../../src/index.ts";
-import { type Body, chunkWriter, LAST_CHUNK, requestBody, type WriteBody } from "./body.ts";
+import { type Body, type BodySource, chunkWriter, LAST_CHUNK, requestBody, type WriteBody } from "./body.ts";
 import { type FieldValues, formatHead, hasWord, HEAD_LIMIT_BYTES, HttpError, readRequestHead } from "./head.ts";
 import type { RequestHead } from "./head.ts";
 
@@ -34,14 +35,17 @@ export interface HttpAnswer {
 }
 
 export interface HttpServerOptions {
-  /** How long the head of a request may take, from the end of the last answer on; by default for ever. */
+  /**
+   * How long the head of a request may take, from the end of the last answer on, and each piece of its body; by default for
+   * ever.
+   */
   readonly silenceMs?: number;
 }
 
 /**
  * Answers until the client has ended, or either side wants to close. What is no request gets an answer that says why. The
  * stream is the caller's to close.
- * @throws TimeoutError after `silenceMs`; what `answer` throws, after a 500 was sent (an HttpError is an answer itself); what
+ * @throws TimeoutError if no head came within `silenceMs` (a body that stops coming is answered with 408); what `answer` throws, after a 500 was sent (an HttpError is an answer itself); what
  *   the stream throws
  */
 export function* serveHttp(
@@ -55,11 +59,15 @@ export function* serveHttp(
 }
 
 class ServerConnection {
+  private readonly source: BodySource;
+
   constructor(
     private readonly stream: ByteStream,
     private readonly answer: (request: HttpServerRequest) => Operation<HttpAnswer>,
     private readonly silenceMs: number,
-  ) {}
+  ) {
+    this.source = impatient(stream, silenceMs);
+  }
 
   /** Returns whether the connection goes on. */
   *serveOne(): Operation<boolean> {
@@ -87,7 +95,7 @@ class ServerConnection {
   private *receive(): Operation<HttpServerRequest | null> {
     const head = yield* timeout(this.silenceMs, readRequestHead(this.stream, HEAD_LIMIT_BYTES));
     if (head === null) return null;
-    const body = requestBody(this.stream, head.fields);
+    const body = requestBody(this.source, head.fields);
     // The client waits with a large body until it is told that somebody wants it.
     if (head.isModern && hasWord(head.fields, "expect", "100-continue") && !body.isAtEnd)
       yield* this.stream.write("HTTP/1.1 100 Continue\r\n\r\n");
@@ -148,6 +156,24 @@ function refusal({ status, message }: HttpError): HttpAnswer {
   return { status, fields: { "Content-Type": "text/plain" }, body: `${message}\n`, isLast: true };
 }
 
+/** A stream whose reads do not wait for ever: who has begun with a body has to go on with it. */
+function impatient(stream: ByteStream, silenceMs: number): BodySource {
+  return {
+    label: stream.label,
+    read: (buffer) => inTime(silenceMs, stream.read(buffer)),
+    readUntil: (delimiter, limit) => inTime(silenceMs, stream.readUntil(delimiter, limit)),
+  };
+}
+
+function* inTime<Value>(silenceMs: number, reading: Operation<Value>): Operation<Value> {
+  try {
+    return yield* timeout(silenceMs, reading);
+  } catch (error) {
+    if (!(error instanceof TimeoutError)) throw error;
+    throw new HttpError(408, `nothing more of the body came within ${silenceMs} ms`);
+  }
+}
+
 /** Passes over what nobody has read of a request. Returns whether another can follow. */
 function* skipRest(body: Body): Operation<boolean> {
   try {
@@ -182,6 +208,7 @@ const REASONS: Readonly<Record<number, string>> = {
   400: "Bad Request",
   404: "Not Found",
   405: "Method Not Allowed",
+  408: "Request Timeout",
   413: "Content Too Large",
   431: "Request Header Fields Too Large",
   500: "Internal Server Error",

@@ -14,8 +14,10 @@ import {
 import { HttpClient, type HttpRequest } from "../../tasks/http/client.ts";
 import { HttpError } from "../../tasks/http/head.ts";
 import { type HttpAnswer, type HttpServerRequest, serveHttp } from "../../tasks/http/server.ts";
+import { OTHER, SERVER } from "../support/certificates.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { connectToSelf, errorOf, openReactor, patternOf } from "../support/loopback.ts";
+import { runToEnd } from "./program.ts";
 
 const OK = "HTTP/1.1 200 OK\r\n";
 const CHUNKED = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -124,6 +126,18 @@ describe("the server", () => {
       expect(yield* errorOf(serveHttp(server, answer, { silenceMs: 5 }))).toBeInstanceOf(TimeoutError);
     }));
 
+  test("a client that does not go on with a body is told so, and let go", () =>
+    run(function* main() {
+      for (const begun of ["Content-Length: 5\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"]) {
+        const { client, server } = yield* connectToSelf();
+        using _client = client;
+        yield* client.write(`POST / HTTP/1.1\r\nHost: x\r\n${begun}`);
+        yield* serveHttp(server, answer, { silenceMs: 5 });
+        server.close();
+        expect(Buffer.from(yield* client.readToEnd()).toString()).toStartWith("HTTP/1.1 408 Request Timeout\r\n");
+      }
+    }));
+
   test("a line's end in a field of the program's own is refused", () =>
     run(function* main() {
       const { client, server } = yield* connectToSelf();
@@ -135,6 +149,17 @@ describe("the server", () => {
       });
       expect(yield* errorOf(splitting)).toBeInstanceOf(TypeError);
     }));
+});
+
+describe("tasks/https.ts", () => {
+  test.each([
+    ["no certificate", SERVER.keyFile, SERVER.keyFile],
+    ["the key of another", SERVER.certFile, OTHER.keyFile],
+  ])("refuses %s with exit code 2, before anybody has connected", async (_name, certFile, keyFile) => {
+    const { exitCode, stdout, stderr } = await runToEnd("https.ts", "--cert", certFile, "--key", keyFile);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+    expect(stderr).toStartWith("--cert and --key must be a certificate and its key as PEM: ");
+  });
 });
 
 describe("the client", () => {
