@@ -78,6 +78,16 @@ describe("redis-server", () => {
     expect(await ask(port, "TTL late\r\n")).toMatch(/^:\d+\r\n$/);
   });
 
+  test("its client ends with one line about a command that is too long", async () => {
+    await using server = Program.start("redis-server.ts");
+    const port = await server.port();
+    await using client = Program.startWithInput("redis.ts", "--port", String(port));
+    client.write("x".repeat(100_000));
+    const { exitCode, stdout, stderr } = await client.end();
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr).toMatch(/^descriptor 0 .*65536 bytes.*\n$/);
+  });
+
   test("refuses a port that is none with exit code 2", async () => {
     const { exitCode, stderr } = await runToEnd("redis-server.ts", "--port", "x");
     expect(exitCode).toBe(2);
