@@ -42,7 +42,7 @@ function connectAgain(): Operation<Postgres> {
     times: Infinity,
     backoff: exponential(100, { longestMs: 5_000 }),
     when: (error) => {
-      if (!(error instanceof PostgresError)) return false;
+      if (!(error instanceof PostgresError) || !CONNECTION_IS_GONE.test(error.code)) return false;
       console.error(error.message);
       return true;
     },

@@ -3,6 +3,8 @@
 import { CString, dlopen, type FFIFunction, type Library, type Pointer, toArrayBuffer } from "bun:ffi";
 
 const FUNCTIONS = {
+  PQconninfoParse: { args: ["ptr", "ptr"], returns: "ptr" },
+  PQconninfoFree: { args: ["ptr"], returns: "void" },
   PQconnectStart: { args: ["ptr"], returns: "ptr" },
   PQconnectPoll: { args: ["ptr"], returns: "i32" },
   PQstatus: { args: ["ptr"], returns: "i32" },

@@ -51,9 +51,10 @@ export interface Notification {
  * Connects, without blocking the thread.
  * @param settings as libpq takes them: `host=127.0.0.1 port=5432 dbname=postgres user=postgres`. A host that is a name is
  *   looked up by libpq, which blocks: give `hostaddr` to avoid that.
- * @throws PostgresError
+ * @throws PostgresError; its code is `22023` if the settings are none, else of class `08`
  */
 export function* connectPostgres(settings: string): Operation<Postgres> {
+  checkSettings(settings);
   const connection = pq().PQconnectStart(cString(settings));
   if (connection === null) throw new PostgresError("libpq has no memory for a connection", NO_MEMORY);
   const postgres = new Postgres(connection);
@@ -334,8 +335,23 @@ export class Postgres implements Disposable {
   }
 
   private lastError(code: string, statement?: string): PostgresError {
-    return new PostgresError(text(pq().PQerrorMessage(this.open)).trim(), code, statement);
+    return new PostgresError(inOneLine(text(pq().PQerrorMessage(this.open))), code, statement);
   }
+}
+
+/** Its messages have several lines, and a line's end. */
+function inOneLine(message: string): string {
+  return message.trim().replaceAll(/\s*\n\s*/g, " ");
+}
+
+/** To connect would fail for this as well, but not so that it can be told from a server that is away. */
+function checkSettings(settings: string): void {
+  const reason = new BigUint64Array(1);
+  const options = pq().PQconninfoParse(cString(settings), reason);
+  if (options !== null) return pq().PQconninfoFree(options);
+  const message = text(reason[0]!);
+  pq().PQfreemem(reason[0]!);
+  throw new PostgresError(`the settings are none of libpq's: ${inOneLine(message)}`, BAD_SETTINGS);
 }
 
 function resultError(result: Place, statement: string): PostgresError | null {
@@ -398,6 +414,7 @@ const SQLSTATE_FIELD = "C".charCodeAt(0);
 const MESSAGE_FIELD = "M".charCodeAt(0);
 
 /** SQLSTATEs for what libpq itself reports. */
+const BAD_SETTINGS = "22023";
 const CANNOT_CONNECT = "08001";
 const CONNECTION_GONE = "08006";
 const NO_MEMORY = "53200";

@@ -15,9 +15,10 @@ import {
 } from "../../src/index.ts";
 import { connectPostgres, type Postgres, PostgresError } from "../../tasks/support/libpq.ts";
 import { leftSince, openSockets } from "../support/loopback.ts";
-import { Program } from "../tasks/program.ts";
+import { Program, runToEnd } from "../tasks/program.ts";
 import { describeReal } from "./support/component.ts";
 import { POSTGRES_PROGRAMS, PostgresServer } from "./support/postgres.ts";
+import { freePort } from "./support/server.ts";
 
 const programs = [`${POSTGRES_PROGRAMS ?? "/usr/lib/postgresql"}/initdb`];
 
@@ -257,6 +258,19 @@ describeReal("PostgreSQL through libpq", { programs, libraries: ["libpq.so.5"] }
     });
     program.signal("SIGINT");
     expect((await program.end()).exitCode).toBe(130);
+  });
+
+  test("a server that is away is told from settings that are none, each in one line", async () => {
+    const errors = await run(function* main() {
+      const found: Error[] = [];
+      for (const settings of ["nonsense", "colour=red", `hostaddr=127.0.0.1 port=${freePort()}`])
+        found.push(yield* errorOf(connectPostgres(settings)));
+      return found;
+    });
+    expect(errors.map((error) => (error as PostgresError).code)).toEqual(["22023", "22023", "08001"]);
+    expect(errors.map(({ message }) => message.split("\n").length)).toEqual([1, 1, 1]);
+    const { exitCode, stderr } = await runToEnd("pg-listen.ts", "--settings", "nonsense", "--channel", "loud");
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: `${errors[0]!.message}\n` });
   });
 
   test("a server that crashes ends the wait with an error", async () => {
