@@ -26,7 +26,7 @@ import { runProgram } from "./support/program.ts";
 
 const { folder, run: command } = readArguments("bun tasks/watch.ts [--folder FOLDER] [--run COMMAND]", {
   folder: (text = ".") => toText(text),
-  run: (text) => text,
+  run: (text) => (text === undefined ? undefined : toText(text)),
 });
 
 function* watchFolder(): Operation<void> {

@@ -69,6 +69,12 @@ describe("watch", () => {
     expect(stderr).toBe("watch ENOENT /no/such/folder: no such file or directory\n");
   });
 
+  test("an empty command is refused with exit code 2", async () => {
+    const { exitCode, stderr } = await runToEnd("watch.ts", "--run", "");
+    expect(exitCode).toBe(2);
+    expect(stderr).toStartWith("--run is empty\n");
+  });
+
   test("an argument that it does not know is refused with exit code 2", async () => {
     const { exitCode, stderr } = await runToEnd("watch.ts", "--path", "src");
     expect(exitCode).toBe(2);
