@@ -12,7 +12,8 @@
  *     bun tasks/sd-notify.ts --send READY=1 --status "serving"
  *     bun tasks/sd-notify.ts --send READY=1 --store 5 --name data 5<data.txt
  *
- * systemd-notify(1) can be used as well. Ctrl-C ends the command, too.
+ * systemd-notify(1) can be used as well. The command is a single one: several are a script, or `sh -c "…"`. Ctrl-C ends it,
+ * too, with all that it has started: after 3 seconds by force.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -21,6 +22,7 @@ import { join } from "node:path";
 import {
   bindUnixDatagram,
   Channel,
+  moveOnAfter,
   openUnixDatagram,
   type Operation,
   promise,
@@ -29,7 +31,7 @@ import {
 } from "../src/index.ts";
 import { DescriptorStore } from "./sd-notify/descriptor-store.ts";
 import { type Notification, notify, receiveNotification } from "./sd-notify/protocol.ts";
-import { readArguments, toCount, toText } from "./support/arguments.ts";
+import { readArguments, refuseArguments, toAssignment, toCount, toText } from "./support/arguments.ts";
 import { runProgram } from "./support/program.ts";
 
 const USAGE =
@@ -38,7 +40,7 @@ const USAGE =
 const options = readArguments(USAGE, {
   run: (text) => (text === undefined ? null : toText(text)),
   restarts: (text = "0") => toCount(text),
-  send: (text) => (text === undefined ? null : toText(text)),
+  send: (text) => (text === undefined ? null : toAssignment(text)),
   status: (text) => text ?? null,
   store: (text) => (text === undefined ? null : toCount(text)),
   name: (text = "stored") => toText(text),
@@ -71,6 +73,7 @@ function* runOnce(command: string, notifyPath: string, { all }: DescriptorStore)
   const script = 'LISTEN_PID=$$; export LISTEN_PID; eval "exec $0"';
   const child = Bun.spawn(["sh", "-c", script, command], {
     env: { ...process.env, NOTIFY_SOCKET: notifyPath, ...(all.length === 0 ? {} : passed) },
+    detached: true, // It leads a group of its own, so that all of it can be ended.
     stdio: ["ignore", "inherit", "inherit", ...all.map(({ descriptor }) => descriptor)],
   });
   try {
@@ -78,8 +81,24 @@ function* runOnce(command: string, notifyPath: string, { all }: DescriptorStore)
     const exitCode = yield* promise(child.exited);
     return `process ${child.pid} ended with ${child.signalCode ?? exitCode}`;
   } finally {
-    child.kill();
-    yield* promise(child.exited);
+    yield* endGroup(child);
+  }
+}
+
+/** Ends the command, and what it has started and left running, as systemd does: politely first. */
+function* endGroup({ pid, exited }: Bun.Subprocess): Operation<void> {
+  killGroup(pid, "SIGTERM");
+  yield* moveOnAfter(GRACE_MS, () => promise(exited));
+  killGroup(pid, "SIGKILL");
+  yield* promise(exited);
+}
+
+function killGroup(leader: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-leader, signal);
+  } catch (error) {
+    // All of it has ended.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
 
@@ -106,10 +125,9 @@ function storedName(name: string | undefined): string {
   return name !== undefined && /^[\x21-\x39\x3b-\x7e]{1,255}$/.test(name) ? name : "stored";
 }
 
-function* tell(assignment: string): Operation<void> {
+function* tell(assignment: Readonly<Record<string, string>>): Operation<void> {
   const { status, store, name } = options;
-  const [key, value = ""] = assignment.split("=", 2);
-  const variables = { [key!]: value, ...(status === null ? {} : { STATUS: status }) };
+  const variables = { ...assignment, ...(status === null ? {} : { STATUS: status }) };
   const storing = store === null ? {} : { FDSTORE: "1", FDNAME: name };
   const isHeard = yield* notify({ ...variables, ...storing }, store === null ? [] : [store]);
   if (!isHeard) console.error("nobody wants to know: NOTIFY_SOCKET is not set");
@@ -120,11 +138,13 @@ function temporaryFolder(): { readonly name: string } & Disposable {
   return { name, [Symbol.dispose]: () => rmSync(name, { recursive: true, force: true }) };
 }
 
+if (options.run === null && options.send === null) refuseArguments(USAGE, "--run or --send is missing");
+if (options.run !== null && options.send !== null) refuseArguments(USAGE, "--run and --send exclude each other");
+
+/** Shorter than the clean-up of a cancelled task may take. */
+const GRACE_MS = 3_000;
+
 await runProgram(function* main() {
   if (options.run !== null) yield* manage(options.run);
   else if (options.send !== null) yield* tell(options.send);
-  else {
-    console.error(`--run or --send is missing\nusage: ${USAGE}`);
-    process.exitCode = 2;
-  }
 });

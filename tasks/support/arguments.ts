@@ -61,6 +61,13 @@ export function toCount(text: string | undefined): number {
   throw new ArgumentError(`must be a whole number, but is "${text}"`);
 }
 
+/** `NAME=VALUE`; the value may have further equals signs. */
+export function toAssignment(text: string | undefined): Readonly<Record<string, string>> {
+  const end = given(text).indexOf("=");
+  if (end >= 1) return { [given(text).slice(0, end)]: given(text).slice(end + 1) };
+  throw new ArgumentError(`must be NAME=VALUE, but is "${text}"`);
+}
+
 /** One of several words. */
 export function toChoice<const Word extends string>(text: string | undefined, words: readonly Word[]): Word {
   const word = words.find((known) => known === given(text));

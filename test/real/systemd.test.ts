@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   bindUnixDatagram,
   listenUnix,
@@ -193,6 +194,29 @@ describe("tasks/sd-notify.ts", () => {
     expect(() => process.kill(processId, 0)).toThrow("ESRCH");
   });
 
+  test("ends a command by force that does not want to end, with all that it has started", async () => {
+    const script = "trap '' TERM; sleep 600 & echo started; wait";
+    await using program = Program.start("sd-notify.ts", "--run", `sh -c "${script}"`);
+    await program.line();
+    await program.line();
+    program.signal("SIGINT");
+    // Its output ends when the last has ended that has it: the sleep.
+    expect(await program.end()).toEqual({ exitCode: 130, stdout: "", stderr: "" });
+  });
+
+  test("what a command leaves running is ended with it", async () => {
+    const { exitCode, stdout } = await runToEnd("sd-notify.ts", "--run", "sh -c 'sleep 600 & exit 3'");
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/ended with 3\n$/);
+  });
+
+  test("a value may have equals signs", async () => {
+    const teller = fileURLToPath(new URL("../../tasks/sd-notify.ts", import.meta.url));
+    const command = `'${process.execPath}' '${teller}' --send STATUS=a=b=c`;
+    const { stdout } = await runToEnd("sd-notify.ts", "--run", command);
+    expect(stdout).toContain(": STATUS=a=b=c\n");
+  });
+
   test("says so if nobody wants to know", async () => {
     using _environment = withVariable("NOTIFY_SOCKET", undefined);
     const { exitCode, stderr } = await runToEnd("sd-notify.ts", "--send", "READY=1");
@@ -205,7 +229,9 @@ describe("tasks/sd-notify.ts", () => {
   test.each([
     [[], "--run or --send is missing"],
     [["--run", "true", "--restarts", "many"], '--restarts must be a whole number, but is "many"'],
-    [["--send", ""], "--send is empty"],
+    [["--send", ""], '--send must be NAME=VALUE, but is ""'],
+    [["--send", "READY"], '--send must be NAME=VALUE, but is "READY"'],
+    [["--send", "READY=1", "--run", "true"], "--run and --send exclude each other"],
   ])("refuses %p with exit code 2", async (args, message) => {
     const { exitCode, stdout, stderr } = await runToEnd("sd-notify.ts", ...args);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
