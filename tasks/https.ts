@@ -6,8 +6,8 @@
  *     curl http://localhost:8080/
  *
  * It answers `/` with a greeting, `/bytes/N` with N bytes in chunks, and `/echo` with what was posted there. Without a port
- * the system chooses one. A client that says nothing for 30 seconds is let go. Ctrl-C closes the listener and all
- * connections.
+ * the system chooses one. A client that says nothing for 30 seconds, or takes nothing, is let go. Ctrl-C closes the
+ * listener and all connections.
  */
 
 import { createSecureContext, type SecureContext } from "node:tls";

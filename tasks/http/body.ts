@@ -1,6 +1,6 @@
 /** The bodies of HTTP/1.1 messages, read as they come: so much, in chunks, or up to the end of the connection. */
 
-import { type ByteReader, type ByteStream, LimitError, type Operation, UnexpectedEndError } from "../../src/index.ts";
+import { type ByteReader, type ByteWriter, LimitError, type Operation, UnexpectedEndError } from "../../src/index.ts";
 import { type Fields, HttpError, parseFields } from "./head.ts";
 
 /** What a body needs of a stream. */
@@ -169,7 +169,7 @@ function doubled(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 export type WriteBody = (piece: Uint8Array | string) => Operation<void>;
 
 /** Writes pieces as chunks, each in one write. */
-export function chunkWriter(stream: ByteStream): WriteBody {
+export function chunkWriter(stream: Pick<ByteWriter, "writeAll">): WriteBody {
   return function* write(piece) {
     const bytes = Buffer.from(piece);
     // An empty chunk would be the end.

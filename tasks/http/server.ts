@@ -36,8 +36,8 @@ export interface HttpAnswer {
 
 export interface HttpServerOptions {
   /**
-   * How long the head of a request may take, from the end of the last answer on, and each piece of its body; by default for
-   * ever.
+   * How long the client may take for the head of a request, from the end of the last answer on, and for each piece of a
+   * body, in either direction; by default for ever.
    */
   readonly silenceMs?: number;
 }
@@ -45,7 +45,8 @@ export interface HttpServerOptions {
 /**
  * Answers until the client has ended, or either side wants to close. What is no request gets an answer that says why. The
  * stream is the caller's to close.
- * @throws TimeoutError if no head came within `silenceMs` (a body that stops coming is answered with 408); what `answer` throws, after a 500 was sent (an HttpError is an answer itself); what
+ * @throws TimeoutError if no head came within `silenceMs`, or no more of an answer was taken (a body that stops coming is
+ *   answered with 408); what `answer` throws, after a 500 was sent (an HttpError is an answer itself); what
  *   the stream throws
  */
 export function* serveHttp(
@@ -117,7 +118,7 @@ class ServerConnection {
     try {
       yield* this.send(request, { status: 500, body: "the server has failed\n" }, true);
     } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
+      if (!(error instanceof SystemError || error instanceof TimeoutError)) throw error;
     }
   }
 
@@ -133,7 +134,7 @@ class ServerConnection {
     if (typeof body === "function") return yield* this.sendPieces(request, firstLine, common, hasBody ? body : null);
     const bytes = Buffer.from(body);
     const length = status === 204 ? {} : { "Content-Length": bytes.byteLength };
-    yield* this.stream.writeAll([formatHead(firstLine, { ...common, ...length }), hasBody ? bytes : ""]);
+    yield* this.writeAll([formatHead(firstLine, { ...common, ...length }), hasBody ? bytes : ""]);
   }
 
   /** In chunks; a client of HTTP/1.0 knows none, and gets what comes up to the end. */
@@ -144,10 +145,22 @@ class ServerConnection {
     body: ((write: WriteBody) => Operation<void>) | null,
   ): Operation<void> {
     const coding = isModern ? { "Transfer-Encoding": "chunked" } : {};
-    yield* this.stream.write(formatHead(firstLine, { ...fields, ...coding }));
+    yield* this.writeAll([formatHead(firstLine, { ...fields, ...coding })]);
     if (body === null) return;
-    yield* body(isModern ? chunkWriter(this.stream) : (piece) => this.stream.write(piece));
-    if (isModern) yield* this.stream.write(LAST_CHUNK);
+    yield* body(isModern ? chunkWriter(this) : (piece) => this.writeAll([piece]));
+    if (isModern) yield* this.writeAll([LAST_CHUNK]);
+  }
+
+  /** What is large is no piece: who takes it slowly, but takes it, is not let go. */
+  *writeAll(parts: readonly (Uint8Array | string)[]): Operation<void> {
+    const { stream, silenceMs } = this;
+    const encoded = parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part));
+    const length = encoded.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (length <= PIECE_BYTES) return yield* timeout(silenceMs, stream.writeAll(encoded));
+    for (const part of encoded) {
+      for (let start = 0; start < part.byteLength; start += PIECE_BYTES)
+        yield* timeout(silenceMs, stream.write(part, start, Math.min(start + PIECE_BYTES, part.byteLength)));
+    }
   }
 }
 
@@ -216,6 +229,9 @@ const REASONS: Readonly<Record<number, string>> = {
 };
 
 const READ_BYTES = 65_536;
+
+/** Of an answer, what a client must take within `silenceMs`. A chunk of 64 KiB is one, with its length. */
+const PIECE_BYTES = 66_560;
 
 /** What a client may send that nobody wants, before it is cheaper to connect again. */
 const MOST_SKIPPED_BYTES = 1_048_576;

@@ -126,6 +126,28 @@ describe("the server", () => {
       expect(yield* errorOf(serveHttp(server, answer, { silenceMs: 5 }))).toBeInstanceOf(TimeoutError);
     }));
 
+  test("a client that takes nothing of an answer is let go after a while, of a whole one as of pieces", () =>
+    run(function* main() {
+      const large = new Uint8Array(64 * 1024 * 1024);
+      const pieces: HttpAnswer["body"] = function* body(write) {
+        for (;;) yield* write("x".repeat(100_000));
+      };
+      for (const body of [large, pieces]) {
+        const { client, server } = yield* connectToSelf();
+        using _client = client;
+        using _server = server;
+        yield* client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        const serving = serveHttp(
+          server,
+          function* answerMuch() {
+            return { body };
+          },
+          { silenceMs: 5 },
+        );
+        expect(yield* errorOf(serving)).toBeInstanceOf(TimeoutError);
+      }
+    }));
+
   test("a client that does not go on with a body is told so, and let go", () =>
     run(function* main() {
       for (const begun of ["Content-Length: 5\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"]) {
