@@ -7,18 +7,19 @@
  */
 
 import type { Operation } from "../src/index.ts";
-import { readArguments } from "./support/arguments.ts";
+import { readArguments, toEndpoint } from "./support/arguments.ts";
 import { SocketKind, ZeroMQ } from "./support/libzmq.ts";
 import { runProgram } from "./support/program.ts";
 
 const { reply, publish } = readArguments("bun tasks/zmq.ts [--reply ENDPOINT] [--publish ENDPOINT]", {
-  reply: (text = "tcp://127.0.0.1:*") => text,
-  publish: (text = "tcp://127.0.0.1:*") => text,
+  reply: (text = "tcp://127.0.0.1:*") => toEndpoint(text),
+  publish: (text = "tcp://127.0.0.1:*") => toEndpoint(text),
 });
 
 function* serve(): Operation<void> {
   using context = new ZeroMQ();
   const answers = context.socket(SocketKind.REP);
+  answers.limitParts(LONGEST_QUESTION_BYTES);
   answers.bind(reply);
   const news = context.socket(SocketKind.PUB);
   news.bind(publish);
@@ -29,5 +30,8 @@ function* serve(): Operation<void> {
     yield* news.send("question", question);
   }
 }
+
+/** Whoever can connect can ask. */
+const LONGEST_QUESTION_BYTES = 65_536;
 
 await runProgram(serve);

@@ -7,7 +7,9 @@ import { DBusProtocolError } from "./values.ts";
 export function sessionBusAddress(): string {
   const address = process.env["DBUS_SESSION_BUS_ADDRESS"];
   if (address !== undefined && address !== "") return address;
-  throw new DBusProtocolError("there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set");
+  throw new DBusProtocolError(
+    "there is no session bus, as DBUS_SESSION_BUS_ADDRESS is not set: give an address, or use dbus-run-session(1)",
+  );
 }
 
 /**

@@ -83,6 +83,12 @@ export function toDestination(text: string | undefined): Destination {
   throw new ArgumentError(`must be HOST:PORT, with an IPv6 address in brackets, such as [::1]:80, but is "${text}"`);
 }
 
+/** Where ZeroMQ binds to: a transport and what that takes. */
+export function toEndpoint(text: string | undefined): string {
+  if (/^[a-z]+:\/\/./.test(given(text))) return given(text);
+  throw new ArgumentError(`must be an endpoint such as tcp://127.0.0.1:5555, but is "${text}"`);
+}
+
 /** The text of a file. */
 export function toFileText(text: string | undefined): string {
   try {

@@ -40,8 +40,17 @@ let library: Library<typeof FUNCTIONS> | undefined;
 
 /** The library's functions; it is loaded with the first call. */
 export function pq(): Library<typeof FUNCTIONS>["symbols"] {
-  library ??= dlopen(process.platform === "darwin" ? "libpq.dylib" : "libpq.so.5", FUNCTIONS);
+  library ??= load();
   return library.symbols;
+}
+
+function load(): Library<typeof FUNCTIONS> {
+  try {
+    return dlopen(process.platform === "darwin" ? "libpq.dylib" : "libpq.so.5", FUNCTIONS);
+  } catch (error) {
+    if (error instanceof Error) error.message += " (is it installed? On Debian: apt install libpq5)";
+    throw error;
+  }
 }
 
 /** An address of memory that is libpq's. */

@@ -35,8 +35,17 @@ let library: Library<typeof FUNCTIONS> | undefined;
 
 /** The library's functions; it is loaded with the first call. */
 function zmq(): Library<typeof FUNCTIONS>["symbols"] {
-  library ??= dlopen(process.platform === "darwin" ? "libzmq.dylib" : "libzmq.so.5", FUNCTIONS);
+  library ??= load();
   return library.symbols;
+}
+
+function load(): Library<typeof FUNCTIONS> {
+  try {
+    return dlopen(process.platform === "darwin" ? "libzmq.dylib" : "libzmq.so.5", FUNCTIONS);
+  } catch (error) {
+    if (error instanceof Error) error.message += " (is it installed? On Debian: apt install libzmq5)";
+    throw error;
+  }
 }
 
 /** An address of memory that is libzmq's. */
@@ -136,6 +145,18 @@ export class ZeroMQSocket implements Disposable {
   highWaterMark(messages: number): void {
     this.setOption(Option.SEND_HIGH_WATER_MARK, messages);
     this.setOption(Option.RECEIVE_HIGH_WATER_MARK, messages);
+  }
+
+  /**
+   * How long a part may be that a peer sends; a peer that sends a longer one is disconnected. By default there is no limit.
+   * Some hundred bytes are the least: the words with which peers greet each other count as well. To be set before `bind` and
+   * `connect`.
+   */
+  limitParts(bytes: number): void {
+    this.check(
+      zmq().zmq_setsockopt(this.open, Option.MAXIMUM_BYTES, new BigInt64Array([BigInt(bytes)]), 8),
+      "zmq_setsockopt",
+    );
   }
 
   /**
@@ -283,6 +304,7 @@ const Option = {
   DESCRIPTOR: 14,
   EVENTS: 15,
   LINGER: 17,
+  MAXIMUM_BYTES: 22,
   SEND_HIGH_WATER_MARK: 23,
   RECEIVE_HIGH_WATER_MARK: 24,
   LAST_ENDPOINT: 32,

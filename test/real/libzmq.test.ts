@@ -1,6 +1,8 @@
 /** ZeroMQ through libzmq: sockets whose descriptor only hints, and must be asked until nothing is left. */
 
 import { beforeAll, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join as joinPath } from "node:path";
 import {
   all,
   cancel,
@@ -19,8 +21,9 @@ import { SocketKind, ZeroMQ, ZeroMQError, type ZeroMQSocket } from "../../tasks/
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { blockUntilReadable } from "../support/libc.ts";
 import { openReactor } from "../support/loopback.ts";
-import { temporaryPath } from "../support/temporary.ts";
-import { Program } from "../tasks/program.ts";
+import { temporaryFolder, temporaryPath } from "../support/temporary.ts";
+import { withVariable } from "../support/variable.ts";
+import { Program, runToEnd } from "../tasks/program.ts";
 import { describeReal } from "./support/component.ts";
 
 describeReal("ZeroMQ through libzmq", { libraries: ["libzmq.so.5"] }, () => {
@@ -187,6 +190,40 @@ describeReal("ZeroMQ through libzmq", { libraries: ["libzmq.so.5"] }, () => {
       expect(error).toBeInstanceOf(ZeroMQError);
       expect(() => client.connect("nonsense")).toThrow("zmq_connect nonsense: Invalid argument");
     }));
+
+  test("who sends a part that is longer than allowed is disconnected, and others are heard", () =>
+    withContext(function* main(context) {
+      const server = context.socket(SocketKind.PULL);
+      server.limitParts(1_000);
+      server.bind("tcp://127.0.0.1:*");
+      const [long, short] = [context.socket(SocketKind.PUSH), context.socket(SocketKind.PUSH)];
+      long.connect(server.endpoint);
+      short.connect(server.endpoint);
+      yield* long.send("x".repeat(1_001));
+      // Messages are taken from all peers in turn, so the long one would be among these.
+      for (let count = 0; count < 100; count++) {
+        yield* short.send("short");
+        expect(yield* server.receiveText()).toBe("short");
+      }
+    }));
+
+  test("tasks/zmq.ts refuses what is no endpoint with exit code 2", async () => {
+    const { exitCode, stderr } = await runToEnd("zmq.ts", "--reply", "5555");
+    expect(exitCode).toBe(2);
+    expect(stderr).toStartWith('--reply must be an endpoint such as tcp://127.0.0.1:5555, but is "5555"\n');
+  });
+
+  test.each([
+    ["zmq.ts", "libzmq", []],
+    ["pg-listen.ts", "libpq", ["--channel", "news"]],
+  ])("tasks/%s says in a line which library cannot be loaded, and how to install it", async (file, library, args) => {
+    using folder = temporaryFolder();
+    writeFileSync(joinPath(folder.name, `${library}.so.5`), "no library");
+    using _environment = withVariable("LD_LIBRARY_PATH", folder.name);
+    const { exitCode, stderr } = await runToEnd(file, ...args);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(new RegExp(`^.*${library}\\.so\\.5.*apt install ${library}5\\)\n$`));
+  });
 
   test("tasks/zmq.ts answers and publishes", async () => {
     await using program = Program.start("zmq.ts");

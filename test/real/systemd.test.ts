@@ -20,6 +20,7 @@ import { EventCounter } from "../support/libc.ts";
 import { errorOf, openReactor } from "../support/loopback.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { abstractName, NAMES, pathName } from "../support/unix.ts";
+import { withVariable } from "../support/variable.ts";
 import { Program, runToEnd } from "../tasks/program.ts";
 import { describeReal } from "./support/component.ts";
 import { runCommand } from "./support/server.ts";
@@ -311,15 +312,4 @@ function* receiveText(
   using message = yield* socket.receive(buffer);
   const text = new TextDecoder().decode(buffer.subarray(0, message.bytes));
   return { text, processId: message.credentials?.processId };
-}
-
-/** Changes the environment for a block. */
-function withVariable(name: string, value: string | undefined): Disposable {
-  const before = process.env[name];
-  const set = (text: string | undefined): void => {
-    if (text === undefined) delete process.env[name];
-    else process.env[name] = text;
-  };
-  set(value);
-  return { [Symbol.dispose]: () => set(before) };
 }
