@@ -111,7 +111,7 @@ function* introduce(stream: TcpStream): Operation<string | null> {
     if (done === true) return null;
     if (!/^[\p{L}\p{N}_-]{1,20}$/u.test(name))
       yield* stream.write("A name has 1 to 20 letters or digits. What is yours?\n");
-    else if (names.has(name)) yield* stream.write(`There is a ${name} already. What else is your name?\n`);
+    else if (names.has(name)) yield* stream.write(`Somebody is called ${name} already. What else is your name?\n`);
     else {
       names.add(name);
       return name;

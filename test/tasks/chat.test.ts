@@ -39,7 +39,7 @@ describe("chat", () => {
       expect(await guest.line()).toBe("A name has 1 to 20 letters or digits. What is yours?");
     }
     guest.say("Ann\n");
-    expect(await guest.line()).toBe("There is a Ann already. What else is your name?");
+    expect(await guest.line()).toBe("Somebody is called Ann already. What else is your name?");
     guest.say("Anna\n");
     expect(await guest.line()).toBe("Hello Anna. There are: Ann, Anna");
   });
