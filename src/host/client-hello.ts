@@ -7,37 +7,73 @@
 export const INCOMPLETE = Symbol("incomplete");
 
 /**
- * The name of the server in a ClientHello, in lower case; null if the client names none, or if this is no ClientHello
- * (which the session will say better).
+ * Reads the message as it comes. Each byte is looked at once, however small the pieces and the records are: who has not
+ * shaken hands yet must not be able to keep the thread busy.
  */
-export function serverNameIn(bytes: Uint8Array): string | null | typeof INCOMPLETE {
-  try {
-    const message = handshakeMessage(bytes);
-    return message === INCOMPLETE ? INCOMPLETE : serverNameOf(message);
-  } catch (error) {
-    if (error instanceof MalformedError) return null;
-    throw error;
-  }
-}
+export class ClientHello {
+  private readonly all = new GatheredBytes();
+  private readonly message = new GatheredBytes();
+  private readonly recordHeader: number[] = [];
+  /** How many bytes of the record are still to come. */
+  private recordBytes = 0;
 
-/** The body of the first handshake message, which may be spread over several records. */
-function handshakeMessage(bytes: Uint8Array): Fields | typeof INCOMPLETE {
-  const parts: Uint8Array[] = [];
-  for (let at = 0; ;) {
-    if (bytes.byteLength > at && bytes[at] !== RECORD_OF_HANDSHAKE) throw new MalformedError();
-    if (bytes.byteLength < at + RECORD_HEADER_BYTES) return INCOMPLETE;
-    const length = (bytes[at + 3]! << 8) | bytes[at + 4]!;
-    if (length === 0 || length > LARGEST_RECORD_BYTES) throw new MalformedError();
-    parts.push(bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + length));
-    at += RECORD_HEADER_BYTES + length;
-    const gathered = Buffer.concat(parts);
-    if (gathered.byteLength >= MESSAGE_HEADER_BYTES) {
-      const fields = new Fields(gathered);
-      if (fields.number(1) !== CLIENT_HELLO) throw new MalformedError();
-      const wanted = fields.number(3);
-      if (gathered.byteLength >= MESSAGE_HEADER_BYTES + wanted) return new Fields(fields.bytes(wanted));
+  /** All that came, for the session. */
+  get bytes(): Uint8Array {
+    return this.all.bytes;
+  }
+
+  /**
+   * Adds what came next.
+   * @returns the name of the server, in lower case; null if the client names none, or if this is no ClientHello (which
+   *   the session will say better); INCOMPLETE while it is too little to tell
+   */
+  add(bytes: Uint8Array): string | null | typeof INCOMPLETE {
+    this.all.add(bytes);
+    try {
+      return this.read(bytes);
+    } catch (error) {
+      if (error instanceof MalformedError) return null;
+      throw error;
     }
-    if (bytes.byteLength < at) return INCOMPLETE;
+  }
+
+  /** The message may be spread over several records. */
+  private read(bytes: Uint8Array): string | null | typeof INCOMPLETE {
+    for (let at = 0; at < bytes.byteLength;) {
+      if (this.recordBytes === 0) {
+        this.readHeader(bytes[at]!);
+        at++;
+        continue;
+      }
+      const part = bytes.subarray(at, at + this.recordBytes);
+      this.message.add(part);
+      at += part.byteLength;
+      this.recordBytes -= part.byteLength;
+      const body = this.wholeBody();
+      if (body !== null) return serverNameOf(body);
+    }
+    return INCOMPLETE;
+  }
+
+  private readHeader(byte: number): void {
+    const { recordHeader } = this;
+    recordHeader.push(byte);
+    if (recordHeader[0] !== RECORD_OF_HANDSHAKE) throw new MalformedError();
+    if (recordHeader.length < RECORD_HEADER_BYTES) return;
+    const [, , , high, low] = recordHeader.splice(0);
+    this.recordBytes = high! * 256 + low!;
+    if (this.recordBytes === 0 || this.recordBytes > LARGEST_RECORD_BYTES) throw new MalformedError();
+  }
+
+  /** What is behind the header of the message; null as long as it is not complete. */
+  private wholeBody(): Fields | null {
+    const { bytes } = this.message;
+    if (bytes[0] !== CLIENT_HELLO) throw new MalformedError();
+    if (bytes.byteLength < MESSAGE_HEADER_BYTES) return null;
+    const fields = new Fields(bytes);
+    fields.number(1);
+    const wanted = fields.number(3);
+    return bytes.byteLength < MESSAGE_HEADER_BYTES + wanted ? null : new Fields(fields.bytes(wanted));
   }
 }
 
@@ -92,6 +128,27 @@ class Fields {
   }
 }
 
+/** Bytes that come in pieces, in memory that doubles when it is full. */
+class GatheredBytes {
+  private memory = new Uint8Array(FIRST_MEMORY_BYTES);
+  private length = 0;
+
+  get bytes(): Uint8Array {
+    return this.memory.subarray(0, this.length);
+  }
+
+  add(bytes: Uint8Array): void {
+    const needed = this.length + bytes.byteLength;
+    if (needed > this.memory.byteLength) {
+      const larger = new Uint8Array(Math.max(needed, 2 * this.memory.byteLength));
+      larger.set(this.bytes);
+      this.memory = larger;
+    }
+    this.memory.set(bytes, this.length);
+    this.length = needed;
+  }
+}
+
 class MalformedError extends Error {}
 
 const RECORD_OF_HANDSHAKE = 22;
@@ -105,3 +162,6 @@ const VERSION_AND_RANDOM_BYTES = 34;
 
 /** Plain records, as those before the keys are known, are no larger (RFC 8446, section 5.1). */
 const LARGEST_RECORD_BYTES = 16_384;
+
+/** Most of these messages are smaller: some 500 bytes, those with keys against quantum computers 1,800. */
+const FIRST_MEMORY_BYTES = 2_048;

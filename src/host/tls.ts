@@ -8,7 +8,7 @@ import { hostRuns } from "../core/current-system.ts";
 import { describeValue, SystemError, UnexpectedEndError, UnsupportedError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { ByteStream } from "../io/byte-stream.ts";
-import { INCOMPLETE, serverNameIn } from "./client-hello.ts";
+import { ClientHello, INCOMPLETE } from "./client-hello.ts";
 import { TlsError } from "./tls-error.ts";
 import { hostTurn, nodeTls, TlsSession } from "./tls-session.ts";
 import { TlsStream } from "./tls-stream.ts";
@@ -176,14 +176,16 @@ function* sendAlert(wire: TlsWire): Operation<void> {
 }
 
 function* readClientHello(stream: ByteStream): Operation<{ bytes: Uint8Array; serverName: string | null }> {
-  let bytes = NOTHING;
+  const hello = new ClientHello();
   const buffer = new Uint8Array(HELLO_READ_BYTES);
   for (;;) {
     const received = yield* stream.read(buffer);
-    if (received === 0)
-      throw UnexpectedEndError.before("the handshake of TLS was done", `TLS over ${stream.label}`, bytes.byteLength);
-    bytes = Buffer.concat([bytes, buffer.subarray(0, received)]);
-    const serverName = serverNameIn(bytes);
+    if (received === 0) {
+      const { byteLength } = hello.bytes;
+      throw UnexpectedEndError.before("the handshake of TLS was done", `TLS over ${stream.label}`, byteLength);
+    }
+    const serverName = hello.add(buffer.subarray(0, received));
+    const { bytes } = hello;
     if (serverName !== INCOMPLETE) return { bytes, serverName };
     // The session will refuse it.
     if (bytes.byteLength > LARGEST_HELLO_BYTES) return { bytes, serverName: null };
@@ -250,7 +252,7 @@ function isOperation<T extends object>(value: Operation<T | null> | T | null): v
 
 const NOTHING = new Uint8Array(0);
 
-/** Most of these messages have some 500 bytes, those with keys against quantum computers 1,800. */
+/** More than most of these messages have. */
 const HELLO_READ_BYTES = 4_096;
 
 /** OpenSSL takes no larger one. */

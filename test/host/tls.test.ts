@@ -26,7 +26,7 @@ import {
   UnsupportedError,
   yieldNow,
 } from "../../src/index.ts";
-import { INCOMPLETE, serverNameIn } from "../../src/host/client-hello.ts";
+import { ClientHello, INCOMPLETE } from "../../src/host/client-hello.ts";
 import { Random } from "../../src/testing/random.ts";
 import { AUTHORITY, CLIENT, EXPIRED, OTHER, SERVER, STRANGER } from "../support/certificates.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
@@ -507,6 +507,20 @@ describe("the first message of a client", () => {
     expect(serverNameIn(Uint8Array.from(records.slice(0, 250)))).toBe(INCOMPLETE);
   });
 
+  test("is read byte by byte, each of them once, also in records of one byte", async () => {
+    const hello = await run(helloOf("Some.Example"));
+    // To parse again with each byte, or to copy, would take minutes for the larger one.
+    const padding = new Uint8Array(20_000);
+    for (const message of [hello.subarray(5), helloWith(hello.subarray(5), padding)]) {
+      const records = Uint8Array.from([...message].flatMap((byte) => [22, 3, 1, 0, 1, byte]));
+      const reader = new ClientHello();
+      const names = Array.from(records, (_, at) => reader.add(records.subarray(at, at + 1)));
+      expect(names.pop()).toBe("some.example");
+      expect(names.every((name) => name === INCOMPLETE)).toBe(true);
+      expect(Buffer.compare(reader.bytes, records)).toBe(0);
+    }
+  });
+
   test("without a name has none, and damaged ones never throw", async () => {
     expect(serverNameIn(await run(helloOf("127.0.0.1")))).toBeNull();
     const hello = await run(helloOf("localhost"));
@@ -621,4 +635,25 @@ function instead<K extends keyof ByteStream>(stream: ByteStream, name: K, method
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
+}
+
+function serverNameIn(bytes: Uint8Array): string | null | typeof INCOMPLETE {
+  return new ClientHello().add(bytes);
+}
+
+/** The message of the handshake with one more extension, of a number that has no meaning. */
+function helloWith(message: Uint8Array, content: Uint8Array): Uint8Array {
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  const session = message[38]!;
+  const ciphers = view.getUint16(39 + session);
+  const methods = message[41 + session + ciphers]!;
+  const extensions = 42 + session + ciphers + methods;
+  const extended = Buffer.concat([
+    message,
+    Uint8Array.of(0xfa, 0xfa, content.byteLength >> 8, content.byteLength),
+    content,
+  ]);
+  extended.writeUIntBE(extended.byteLength - 4, 1, 3);
+  extended.writeUInt16BE(extended.byteLength - extensions - 2, extensions);
+  return extended;
 }
