@@ -13,6 +13,8 @@
  *   ticks later. So are `error`, `finish` and the first message of a client, all of them before the next `setImmediate`.
  * - A handshake that fails has put its alert into the duplex by then, except that a client that refuses a certificate sends
  *   none.
+ * - A record that was tampered with ends the TLS socket as a close_notify does. Before that it emits `_tlsError`, which
+ *   Node.js has for its own use; and `error` only if it is a client.
  * - The end of the encrypted bytes and the close_notify of TLS look the same in the TLS socket's events. Only the latter
  *   reaches it here, so its `end` means close_notify, and a connection that was cut off is told apart.
  * - OpenSSL's clients refuse a certificate of TLS 1.3 with an alert in plain text, which BoringSSL takes for a damaged
@@ -57,6 +59,7 @@ export class TlsSession {
   ) {
     // An error that came while nobody listens would end the process.
     socket.on("error", this.failed);
+    socket.on("_tlsError", this.failed);
     socket.on("end", this.ended);
     socket.on("data", this.decrypted);
     // The event comes some ticks after the end has been pushed, when a reader may wait for its stream already.

@@ -419,23 +419,33 @@ describe("what is no TLS, or not all of it:", () => {
       expect(Buffer.from(yield* server.readToEnd()).toString()).toBe("last words");
     }));
 
-  test("bytes that were tampered with end the session, after those before them", () =>
-    run(function* main() {
-      const below = yield* connectToSelf();
-      const { client, server } = yield* tlsOver(below.client, below.server);
-      using _client = client;
-      using _server = server;
-      yield* server.write("fine");
-      yield* below.server.write(Uint8Array.of(23, 3, 3, 0, 30, ...patternOf(30)));
-      const received = new Uint8Array(4);
-      yield* client.readExactly(received);
-      for (let again = 0; again < 2; again++) {
-        const error = yield* errorOf(client.read(received));
-        expect(error).toBeInstanceOf(TlsError);
-        expect(error.code).toBe("ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC");
-      }
-      expect(yield* errorOf(client.write("x"))).toBeInstanceOf(TlsError);
-    }));
+  test.each<["client" | "server", "TLSv1.2" | "TLSv1.3"]>([
+    ["client", "TLSv1.2"],
+    ["client", "TLSv1.3"],
+    ["server", "TLSv1.2"],
+    ["server", "TLSv1.3"],
+  ])(
+    "bytes that were tampered with are no end to the %s of %s, but an error, after those before them",
+    (role, maxVersion) =>
+      run(function* main() {
+        const below = yield* connectToSelf();
+        const pair = yield* tlsOver(below.client, below.server, { client: { maxVersion } });
+        const other = role === "client" ? "server" : "client";
+        using reader = pair[role];
+        using writer = pair[other];
+        yield* writer.write("fine");
+        yield* below[other].write(Uint8Array.of(23, 3, 3, 0, 30, ...patternOf(30)));
+        const received = new Uint8Array(4);
+        yield* reader.readExactly(received);
+        expect(Buffer.from(received).toString()).toBe("fine");
+        for (const read of [() => reader.read(received), () => reader.readToEnd()]) {
+          const error = yield* errorOf(read());
+          expect(error).toBeInstanceOf(TlsError);
+          expect(error.code).toBe("ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC");
+        }
+        expect(yield* errorOf(reader.write("x"))).toBeInstanceOf(TlsError);
+      }),
+  );
 });
 
 describe("arguments", () => {
