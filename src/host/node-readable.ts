@@ -135,7 +135,10 @@ export class NodeReader<T> implements Subscription<T>, Disposable {
   private readonly changed = (): void => this.wait?.wake();
 }
 
-/** The task behind a stream. `node:stream` is loaded with the first one: it takes some milliseconds, and many programs have none. */
+/**
+ * The task behind a stream. `node:stream` is loaded with the first one: it takes some milliseconds, and many programs
+ * have none.
+ */
 class ReadableTask {
   readonly stream: Readable;
   private readonly iteration: Iteration<unknown>;

@@ -1,38 +1,40 @@
 /**
  * A TLS session in memory: encrypted bytes go in and come out here, plain ones there, and nothing else is touched.
  *
- * Facts, of Bun 1.4.5. `tls.connect({ socket: duplex })` and `new TLSSocket(duplex, { isServer: true })` run TLS over any
- * Duplex of Node's.
+ * Facts, of Bun 1.4.5. `tls.connect({ socket: duplex })` and `new TLSSocket(duplex, { isServer: true })` run TLS over
+ * any Duplex of Node's.
  *
  * - Encrypted bytes that the duplex emits as `data` are worked off within that call: plain ones have been emitted, and
  *   answers have been written to the duplex, when it returns. The bytes are not kept: their buffer can be used again.
- * - What is passed to the TLS socket's `_write` has been encrypted and written to the duplex when it returns. `write` queues
- *   it until the write before has called back, which is a turn of the host later: that made a short question and its answer
- *   take twice as long. That the duplex is "full" (its `write` returned false) would delay the callback, so this one never is.
- * - That the other side has ended is pushed within that call as well, as Node's streams have it, but `end` is emitted some
- *   ticks later. So are `error`, `finish` and the first message of a client, all of them before the next `setImmediate`.
- * - A handshake that fails has put its alert into the duplex by then, except that a client that refuses a certificate sends
- *   none.
+ * - What is passed to the TLS socket's `_write` has been encrypted and written to the duplex when it returns. `write`
+ *   queues it until the write before has called back, which is a turn of the host later: that made a short question and
+ *   its answer take twice as long. That the duplex is "full" (its `write` returned false) would delay the callback, so
+ *   this one never is.
+ * - That the other side has ended is pushed within that call as well, as Node's streams have it, but `end` is emitted
+ *   some ticks later. So are `error`, `finish` and the first message of a client, all of them before the next
+ *   `setImmediate`.
+ * - A handshake that fails has put its alert into the duplex by then, except that a client that refuses a certificate
+ *   sends none.
  * - A record that was tampered with ends the TLS socket as a close_notify does. Before that it emits `_tlsError`, which
  *   Node.js has for its own use; and `error` only if it is a client.
- * - The end of the encrypted bytes and the close_notify of TLS look the same in the TLS socket's events. Only the latter
- *   reaches it here, so its `end` means close_notify, and a connection that was cut off is told apart.
+ * - The end of the encrypted bytes and the close_notify of TLS look the same in the TLS socket's events. Only the
+ *   latter reaches it here, so its `end` means close_notify, and a connection that was cut off is told apart.
  * - OpenSSL's clients refuse a certificate of TLS 1.3 with an alert in plain text, which BoringSSL takes for a damaged
  *   record ("bad packet length"). So the alert is looked for here.
  * - A close_notify that comes is answered at once with one of our own, and what is written afterwards is thrown away
- *   without an error, as RFC 5246, section 7.2.1, has it for TLS 1.2 (RFC 8446, section 6.1, would let the other half go on).
- *   So once the other side has ended nothing can be sent to it, unlike over TCP. The opposite works: after our own
- *   close_notify what comes can be read.
- * - A key update that is asked for (RFC 8446, section 4.6.3) is answered together with the next write. So a reader never
- *   has to write.
- * - `SNICallback` is never called over a duplex (`ALPNCallback` and `ALPNProtocols` work): the name that a client asks for
- *   must be read from its first message before the session begins.
+ *   without an error, as RFC 5246, section 7.2.1, has it for TLS 1.2 (RFC 8446, section 6.1, would let the other half
+ *   go on). So once the other side has ended nothing can be sent to it, unlike over TCP. The opposite works: after our
+ *   own close_notify what comes can be read.
+ * - A key update that is asked for (RFC 8446, section 4.6.3) is answered together with the next write. So a reader
+ *   never has to write.
+ * - `SNICallback` is never called over a duplex (`ALPNCallback` and `ALPNProtocols` work): the name that a client asks
+ *   for must be read from its first message before the session begins.
  * - `end` of the TLS socket encrypts a close_notify; `destroy` sends nothing.
  *
- * Decision. The duplex is a pair of queues in memory. Whoever has a stream of its own moves the bytes, in its own tasks and
- * no faster than they are taken: nothing here runs by itself, pauses or resumes, and each queue holds no more than what
- * one call has put in. After bytes that brought nothing to read, the host's loop gets one turn, in which an end or an error
- * shows.
+ * Decision. The duplex is a pair of queues in memory. Whoever has a stream of its own moves the bytes, in its own tasks
+ * and no faster than they are taken: nothing here runs by itself, pauses or resumes, and each queue holds no more than
+ * what one call has put in. After bytes that brought nothing to read, the host's loop gets one turn, in which an end or
+ * an error shows.
  */
 
 import type { Duplex } from "node:stream";
@@ -142,8 +144,8 @@ export class TlsSession {
   }
 
   /**
-   * Encrypts bytes, to be sent. Returns whether it did: not if the session has ended or failed, which shows after a turn
-   * of the host.
+   * Encrypts bytes, to be sent. Returns whether it did: not if the session has ended or failed, which shows after a
+   * turn of the host.
    */
   encrypt(bytes: Uint8Array): boolean {
     if (this.hasEndedNow || !this.isUsable) return false;
@@ -227,7 +229,9 @@ export interface SessionFacts {
   readonly verificationError: string | null;
 }
 
-/** Whether the last record is a fatal alert in plain text: its type, the version, its length, "fatal", and the number. */
+/**
+ * Whether the last record is a fatal alert in plain text: its type, the version, its length, "fatal", and the number.
+ */
 function plainAlertIn(bytes: Uint8Array): number | null {
   const [type, major, , high, low, level, alert] = bytes.subarray(-PLAIN_ALERT_BYTES);
   const isAlert = type === ALERT_RECORD && major === 3 && high === 0 && low === 2 && level === FATAL;

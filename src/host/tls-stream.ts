@@ -31,7 +31,10 @@ export class TlsStream implements ByteStream {
   readonly protocol: string;
   /** Who the other side says that it is, as Node.js has it; null if it has shown no certificate. */
   readonly peerCertificate: PeerCertificate | null;
-  /** Why the peer's certificate is none to trust, if it was accepted nevertheless (`rejectUnauthorized: false`); else null. */
+  /**
+   * Why the peer's certificate is none to trust, if it was accepted nevertheless (`rejectUnauthorized: false`); else
+   * null.
+   */
   readonly verificationError: string | null;
 
   private readonly reader: BufferedReader;
@@ -62,11 +65,11 @@ export class TlsStream implements ByteStream {
 
   /**
    * Reads what there is, at most as much as `buffer` holds; suspends the task until there is something.
-   * @returns the number of bytes that were read into the beginning of `buffer`; 0 if the other side has said that it will
-   *   send no more
+   * @returns the number of bytes that were read into the beginning of `buffer`; 0 if the other side has said that it
+   *   will send no more
    * @throws UnexpectedEndError if the connection ended without that; TlsError if what came was tampered with; what the
-   *   stream below throws; BusyError if another task is reading; ClosedError if this side has closed the stream, before or
-   *   meanwhile; RangeError if the buffer is empty
+   *   stream below throws; BusyError if another task is reading; ClosedError if this side has closed the stream, before
+   *   or meanwhile; RangeError if the buffer is empty
    */
   read(buffer: Uint8Array): Operation<number> {
     assertRoom("read: buffer", buffer);
@@ -85,7 +88,8 @@ export class TlsStream implements ByteStream {
    * Reads up to a delimiter, which is taken from the stream as well.
    * @returns what was before the delimiter, in memory of its own; null if the stream is at its end
    * @throws LimitError if there are more than `limitBytes` (64 KiB, if nothing else is said) before the delimiter;
-   *   UnexpectedEndError if the stream ends before it. The bytes can still be read in either case. And what `read` throws
+   *   UnexpectedEndError if the stream ends before it. The bytes can still be read in either case. And what `read`
+   *   throws
    */
   readUntil(delimiter: Delimiter, limit?: ReadLimit): Operation<Uint8Array | null> {
     return this.whileOpen("readUntil", () => this.reader.readUntil(delimiter, limit));
@@ -102,8 +106,8 @@ export class TlsStream implements ByteStream {
 
   /**
    * Reads to the end.
-   * @throws LimitError if there are more than `limitBytes` (1 MiB, if nothing else is said), which can still be read; and
-   *   what `read` throws
+   * @throws LimitError if there are more than `limitBytes` (1 MiB, if nothing else is said), which can still be read;
+   *   and what `read` throws
    */
   readToEnd(limit?: ReadLimit): Operation<Uint8Array> {
     return this.whileOpen("readToEnd", () => this.reader.readToEnd(limit));
@@ -113,9 +117,9 @@ export class TlsStream implements ByteStream {
    * Writes all of `data` (a string as UTF-8), or its bytes from `start` up to `end`; suspends the task while the other
    * side does not take them. The buffer must not change meanwhile. Each write is at least one record of TLS, which adds
    * some 22 bytes: gather small ones, or use `writeAll`.
-   * @throws RangeError if `start` and `end` are no range of `data`; SystemError `EPIPE` once the other side has ended, and
-   *   others of the stream below; BusyError if another task is writing; ClosedError after `shutdown`, after a write that
-   *   was cancelled half-way, or if this side has closed the stream, before or meanwhile
+   * @throws RangeError if `start` and `end` are no range of `data`; SystemError `EPIPE` once the other side has ended,
+   *   and others of the stream below; BusyError if another task is writing; ClosedError after `shutdown`, after a write
+   *   that was cancelled half-way, or if this side has closed the stream, before or meanwhile
    */
   write(data: Uint8Array | string, start = 0, end?: number): Operation<void> {
     const bytes = toBytes("write: data", data);
@@ -136,8 +140,8 @@ export class TlsStream implements ByteStream {
   /**
    * Says that this side will send no more (close_notify), and ends its half of the stream below. What the other side
    * sends can still be read. Suspends the task until that has been taken. Does nothing the second time.
-   * @throws BusyError while a task is writing; what the stream below throws; ClosedError after `close`, and after a write
-   *   that was cancelled half-way
+   * @throws BusyError while a task is writing; what the stream below throws; ClosedError after `close`, and after a
+   *   write that was cancelled half-way
    */
   *shutdown(): Operation<void> {
     this.refuseClosed("shutdown");
@@ -156,8 +160,8 @@ export class TlsStream implements ByteStream {
   }
 
   /**
-   * Closes the stream and the one below it. Tasks that wait for it get a `ClosedError`. Without a `shutdown` before, the
-   * other side takes it for cut off. Does nothing the second time.
+   * Closes the stream and the one below it. Tasks that wait for it get a `ClosedError`. Without a `shutdown` before,
+   * the other side takes it for cut off. Does nothing the second time.
    */
   close(): void {
     if (this.isClosedNow) return;

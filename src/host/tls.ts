@@ -1,6 +1,6 @@
 /**
- * TLS over any stream of bytes, by Bun's own `node:tls`: `tlsConnect` for the client's side, `tlsAccept` for the server's.
- * src/host/tls-session.ts says what that does and does not do, and what follows from it.
+ * TLS over any stream of bytes, by Bun's own `node:tls`: `tlsConnect` for the client's side, `tlsAccept` for the
+ * server's. src/host/tls-session.ts says what that does and does not do, and what follows from it.
  */
 
 import type { ConnectionOptions, SecureContext, TLSSocketOptions } from "node:tls";
@@ -19,7 +19,10 @@ export type PemData = NonNullable<TLSSocketOptions["cert"]>;
 
 /** What both sides can say about their session, by the names that Node.js has for it. */
 export interface TlsOptions {
-  /** The authorities whose certificates are trusted, instead of those that Bun trusts (to which NODE_EXTRA_CA_CERTS adds). */
+  /**
+   * The authorities whose certificates are trusted, instead of those that Bun trusts (to which NODE_EXTRA_CA_CERTS
+   * adds).
+   */
   readonly ca?: PemData | undefined;
   /** The certificate of this side, with those between it and its authority. */
   readonly cert?: PemData | undefined;
@@ -46,8 +49,8 @@ export interface TlsOptions {
 
 export interface TlsConnectOptions extends TlsOptions {
   /**
-   * The name, or the address, of the server: its certificate must be for it, and a name is sent along, so that the server
-   * can choose among its certificates (SNI, RFC 6066).
+   * The name, or the address, of the server: its certificate must be for it, and a name is sent along, so that the
+   * server can choose among its certificates (SNI, RFC 6066).
    */
   readonly serverName: string;
 }
@@ -67,15 +70,15 @@ export interface TlsAcceptOptions extends TlsOptions {
 }
 
 /**
- * Makes a TLS session, as its client, over a stream that is open, and verifies the server. From then on the stream belongs
- * to the session: it is closed with it, and if this call fails or is cancelled.
+ * Makes a TLS session, as its client, over a stream that is open, and verifies the server. From then on the stream
+ * belongs to the session: it is closed with it, and if this call fails or is cancelled.
  *
  *     using connection = yield* connect({ host: "example.com", port: 443 });
  *     connection.noDelay();
  *     using secure = yield* timeout(10_000, tlsConnect(connection, { serverName: "example.com" }));
  *
- * Over TCP call `noDelay`, as here: the last message of the handshake and your first one are two small writes, of which the
- * second would be held back until the first is confirmed, for some 40 ms.
+ * Over TCP call `noDelay`, as here: the last message of the handshake and your first one are two small writes, of which
+ * the second would be held back until the first is confirmed, for some 40 ms.
  *
  * @throws TlsError if the server is not the one that was asked for, cannot be trusted, or does not speak TLS;
  *   UnexpectedEndError if it ends the stream meanwhile; what the stream throws; TypeError for a name that is none;
@@ -97,9 +100,9 @@ export function tlsConnect(stream: ByteStream, options: TlsConnectOptions): Oper
  *
  *     const secure = yield* timeout(10_000, tlsAccept(yield* listener.accept(), { cert, key }));
  *
- * @throws TlsError if the client does not speak TLS, refuses the certificate, or, with `requestCert`, cannot be trusted;
- *   UnexpectedEndError if it ends the stream meanwhile; what the stream and `selectCertificate` throw; TypeError without a
- *   certificate; `UnsupportedError` in `blockOn`, because the host does the encryption
+ * @throws TlsError if the client does not speak TLS, refuses the certificate, or, with `requestCert`, cannot be
+ *   trusted; UnexpectedEndError if it ends the stream meanwhile; what the stream and `selectCertificate` throw;
+ *   TypeError without a certificate; `UnsupportedError` in `blockOn`, because the host does the encryption
  */
 export function tlsAccept(stream: ByteStream, options: TlsAcceptOptions): Operation<TlsStream> {
   return owning("tlsAccept", stream, function* begin() {

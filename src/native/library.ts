@@ -1,5 +1,6 @@
 /**
- * The Zig library: where it is found, how it is loaded, and the check that it is the one that this code was written for.
+ * The Zig library: where it is found, how it is loaded, and the check that it is the one that this code was written
+ * for.
  *
  * It is opened on the main thread before any Worker opens it, and never closed: its code may be running on the reactor
  * thread.

@@ -23,7 +23,9 @@ export function processSystem(functions: NativeFunctions): ProcessSystem {
   };
 }
 
-/** Bun restores the default of every signal in the child, and keeps no descriptor open in it but those that are passed. */
+/**
+ * Bun restores the default of every signal in the child, and keeps no descriptor open in it but those that are passed.
+ */
 function start(order: ProcessOrder): StartedProcess {
   const { command, folder, environment, descriptors } = order;
   refuseMissingFolder(folder);

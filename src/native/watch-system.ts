@@ -31,7 +31,10 @@ function list(path: string): readonly FolderEntry[] | number {
   return result < 0 ? result : entries;
 }
 
-/** Where a read puts its events, each an `Event` of `zig/src/watch.zig` and its name; one read at a time, so one serves a whole thread. */
+/**
+ * Where a read puts its events, each an `Event` of `zig/src/watch.zig` and its name; one read at a time, so one serves
+ * a whole thread.
+ */
 class EventMemory {
   readonly bytes = new Uint8Array(EVENT_MEMORY_BYTES);
   private readonly words = new Int32Array(this.bytes.buffer);

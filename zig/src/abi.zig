@@ -19,7 +19,8 @@ const watch = @import("watch.zig");
 /// Raise it with every change of a signature or of a layout; `src/native/library.ts` refuses any other.
 const abi_version: u32 = 3;
 
-/// A failed assertion traps: there is no standard error of our own to write to, and nothing to unwind.
+/// A failed assertion traps where it is checked (Debug, ReleaseSafe): there is no standard error of our own to write to,
+/// and nothing to unwind. The build that is shipped (ReleaseFast) checks none, so `src/` refuses first what would fail.
 pub const panic = std.debug.no_panic;
 
 export fn bun_reactor_abi_version() u32 {

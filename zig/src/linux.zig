@@ -1,4 +1,5 @@
-//! The Linux system calls that the library makes, raw: without libc there is no errno variable, only the result register.
+//! The Linux system calls that the library makes, raw: without libc there is no errno variable, only the result
+//! register.
 //!
 //! The kernel returns errors as -4095 to -1 in the result register. Everything here returns an `i32` that is either the
 //! result or the negated errno, which is also what crosses the boundary to JavaScript.

@@ -1,7 +1,7 @@
 //! Calls on processes: one contract, an implementation for each family of operating systems.
 //!
-//! Processes are started by the runtime, which also takes their exit status from the system. What is here looks, waits and
-//! signals, and takes nothing away. Results below zero are negated errno values.
+//! Processes are started by the runtime, which also takes their exit status from the system. What is here looks, waits
+//! and signals, and takes nothing away. Results below zero are negated errno values.
 
 const builtin = @import("builtin");
 

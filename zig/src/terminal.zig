@@ -1,8 +1,9 @@
 //! Terminals: pseudo-terminal pairs, serial lines, and what is set of either. One contract, an implementation for each
 //! family of operating systems.
 //!
-//! No call blocks, and what is opened here is non-blocking, close-on-exec and nobody's controlling terminal. Results below
-//! zero are negated errno values; on what is no terminal every call returns `-ENOTTY`. Reading and writing are in `file.zig`.
+//! No call blocks, and what is opened here is non-blocking, close-on-exec and nobody's controlling terminal. Results
+//! below zero are negated errno values; on what is no terminal every call returns `-ENOTTY`. Reading and writing are in
+//! `file.zig`.
 
 const builtin = @import("builtin");
 

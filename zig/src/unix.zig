@@ -1,8 +1,8 @@
 //! Sockets of the unix domain: one contract, an implementation for each family of operating systems.
 //!
 //! Every socket is non-blocking and close-on-exec from its birth, and so is every descriptor that is received. Results
-//! below zero are negated errno values; a call that would block returns `-EAGAIN`. What all sockets share (accept, shutdown,
-//! plain send and receive) is in `socket.zig`.
+//! below zero are negated errno values; a call that would block returns `-EAGAIN`. What all sockets share (accept,
+//! shutdown, plain send and receive) is in `socket.zig`.
 
 const builtin = @import("builtin");
 
@@ -31,8 +31,8 @@ pub const most_descriptors = 253;
 pub const Room = struct {
     /// How many descriptors; more are closed by the kernel.
     descriptors: u32,
-    /// Whether `passCredentials` was called for the socket. If it was not, the room for credentials serves descriptors too,
-    /// and some more than were asked for may come.
+    /// Whether `passCredentials` was called for the socket. If it was not, the room for credentials serves descriptors
+    /// too, and some more than were asked for may come.
     has_sender: bool,
 };
 

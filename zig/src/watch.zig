@@ -1,8 +1,8 @@
 //! Watching files and folders for changes: one contract, an implementation for each family of operating systems.
 //!
-//! A watcher is a descriptor, non-blocking and close-on-exec, that is readable when something has happened. Results below zero
-//! are negated errno values; `read` returns `-EAGAIN` when all has been told. What does not fit into the kernel's queue is
-//! lost, and `Happened.overflow` says so in its place.
+//! A watcher is a descriptor, non-blocking and close-on-exec, that is readable when something has happened. Results
+//! below zero are negated errno values; `read` returns `-EAGAIN` when all has been told. What does not fit into the
+//! kernel's queue is lost, and `Happened.overflow` says so in its place.
 
 const builtin = @import("builtin");
 
@@ -44,7 +44,8 @@ pub const Event = extern struct {
 
 /// What is watched.
 pub const Target = enum(u32) {
-    /// A file, or a folder with what is directly in it; a symbolic link stands for what it names. Its own moves are told.
+    /// A file, or a folder with what is directly in it; a symbolic link stands for what it names. Its own moves are
+    /// told.
     root = 0,
     /// A folder inside of a root, and no symbolic link.
     folder = 1,

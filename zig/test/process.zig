@@ -69,7 +69,8 @@ const Child = struct {
 
     const Life = union(enum) { code: u8, waits };
 
-    /// Makes a child that leads a group of its own. It makes system calls only, because other threads' locks may be held.
+    /// Makes a child that leads a group of its own. It makes system calls only, because other threads' locks may be
+    /// held.
     fn start(life: Life) !Child {
         const id = try support.check(linux.call(.clone, .{ signal_child, 0, 0, 0, 0 }));
         if (id == 0) live(life);

@@ -1,12 +1,12 @@
 //! Processes of Linux.
 //!
 //! Facts. A number of a process is free for the next one as soon as its parent has taken its status; a descriptor of it
-//! (pidfd_open(2), Linux 5.3) stays what it is. waitid(2) with WNOWAIT leaves a child waitable, so that whoever is to take
-//! its status, the runtime's own event loop, still finds it. The number of a group is kept as long as it has a member,
-//! zombies included.
+//! (pidfd_open(2), Linux 5.3) stays what it is. waitid(2) with WNOWAIT leaves a child waitable, so that whoever is to
+//! take its status, the runtime's own event loop, still finds it. The number of a group is kept as long as it has a
+//! member, zombies included.
 //!
-//! Decision. A child is looked at by descriptor and never reaped here: two that reap would steal from each other, and one of
-//! them might be told of a stranger who has got the number meanwhile.
+//! Decision. A child is looked at by descriptor and never reaped here: two that reap would steal from each other, and
+//! one of them might be told of a stranger who has got the number meanwhile.
 
 const std = @import("std");
 const linux = @import("../linux.zig");

@@ -3,18 +3,18 @@
 //! Facts. The calls of termios(3) know the speeds that have a constant; any other needs `struct termios2` and BOTHER
 //! (ioctl_tty(2)), and then the speed is in the structure as a number. Programs that know nothing of termios2, such as
 //! stty, read the constant only. A driver takes what it can and says nothing of the rest (tcsetattr(3) succeeds if any
-//! of it was done). TCSETS2 takes effect at once; TCSETSW2, tcdrain(3) and tcsendbreak(3) wait until all is sent, for as
-//! long as flow control likes. TIOCSBRK waits for that too before it begins (tty_io.c), and so does the last close of a
-//! serial port, up to 30 s (closing_wait of setserial(8)). TIOCOUTQ tells what is still in the driver; of the bytes in the
-//! chip itself only its "transmitter empty" bit tells, by TIOCSERGETLSR, which not every driver has. A pseudo-terminal
-//! has no line: what is written is at the other end at once, and TIOCOUTQ is 0. On the controlling end of a pair the calls
-//! that set something set it for the other end. TIOCGPTPEER opens that end without a path, which another mount
-//! namespace may lack.
+//! of it was done). TCSETS2 takes effect at once; TCSETSW2, tcdrain(3) and tcsendbreak(3) wait until all is sent, for
+//! as long as flow control likes. TIOCSBRK waits for that too before it begins (tty_io.c), and so does the last close
+//! of a serial port, up to 30 s (closing_wait of setserial(8)). TIOCOUTQ tells what is still in the driver; of the
+//! bytes in the chip itself only its "transmitter empty" bit tells, by TIOCSERGETLSR, which not every driver has. A
+//! pseudo-terminal has no line: what is written is at the other end at once, and TIOCOUTQ is 0. On the controlling end
+//! of a pair the calls that set something set it for the other end. TIOCGPTPEER opens that end without a path, which
+//! another mount namespace may lack.
 //!
 //! Decision. Always termios2, with the constant where there is one, so that others can read the speed as well. Only the
 //! calls that never wait; waiting for what is sent is an operation on the other side of the border, which asks
-//! `unsentBytes` and `isTransmitterEmpty` and sleeps in between. What was set is read back there, to see what was taken.
-//! Modes are changed here in memory, apart from reading and setting them.
+//! `unsentBytes` and `isTransmitterEmpty` and sleeps in between. What was set is read back there, to see what was
+//! taken. Modes are changed here in memory, apart from reading and setting them.
 
 const std = @import("std");
 const linux = @import("../linux.zig");

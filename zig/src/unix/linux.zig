@@ -1,11 +1,11 @@
 //! Unix sockets of Linux.
 //!
-//! Facts. A path may fill `sun_path` to its last byte, without a zero; an abstract name begins with a zero and its length
-//! counts (unix(7)). Descriptors that do not fit into the control buffer are closed by the kernel, and MSG_CTRUNC says so;
-//! how many fit follows from the buffer's length, which must not be rounded up, or one more than asked for may come.
-//! Credentials come before descriptors in it. MSG_TRUNC as an argument makes recvmsg(2) return a datagram's whole length;
-//! of a stream it would throw bytes away. What a socket has sent and nobody has received yet counts against its send
-//! buffer, and SIOCOUTQ tells how much that is (sockios.h).
+//! Facts. A path may fill `sun_path` to its last byte, without a zero; an abstract name begins with a zero and its
+//! length counts (unix(7)). Descriptors that do not fit into the control buffer are closed by the kernel, and
+//! MSG_CTRUNC says so; how many fit follows from the buffer's length, which must not be rounded up, or one more than
+//! asked for may come. Credentials come before descriptors in it. MSG_TRUNC as an argument makes recvmsg(2) return a
+//! datagram's whole length; of a stream it would throw bytes away. What a socket has sent and nobody has received yet
+//! counts against its send buffer, and SIOCOUTQ tells how much that is (sockios.h).
 //!
 //! Decision. One send and one receive that do all: bytes, the other side's name, descriptors and credentials. Control
 //! messages are laid out and read here; nothing of them crosses the border.

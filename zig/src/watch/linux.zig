@@ -1,12 +1,13 @@
 //! Watching files on Linux: inotify(7).
 //!
-//! Facts. A watch belongs to the inode: it stays when the file is renamed, and adding it again gives the same number. Numbers of
-//! watches are not used again before they have been round. A read gives whole events, as many as fit, and EINVAL if not even
-//! one does. IN_IGNORED ends each watch, and is the last that is told of it. What happens to an unlinked file that is still open is told
-//! with its old name, unless IN_EXCL_UNLINK is given.
+//! Facts. A watch belongs to the inode: it stays when the file is renamed, and adding it again gives the same number.
+//! Numbers of watches are not used again before they have been round. A read gives whole events, as many as fit, and
+//! EINVAL if not even one does. IN_IGNORED ends each watch, and is the last that is told of it. What happens to an
+//! unlinked file that is still open is told with its old name, unless IN_EXCL_UNLINK is given.
 //!
-//! Decision. The kernel's events go to the caller as they are, in its own memory; only the bits are turned into those of the
-//! contract, in place. Reads of files, opens and closes of what was only read are not asked for: they are no changes.
+//! Decision. The kernel's events go to the caller as they are, in its own memory; only the bits are turned into those
+//! of the contract, in place. Reads of files, opens and closes of what was only read are not asked for: they are no
+//! changes.
 
 const std = @import("std");
 const linux = @import("../linux.zig");
