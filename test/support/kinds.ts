@@ -98,9 +98,10 @@ class TerminalKind extends PtyPair implements Kind {
     writeSync(this.side === "line" ? this.master : this.line, "a line\n");
   }
 
-  /** A terminal gives one line a read. */
+  /** A terminal gives one line a read; at its controlling end the newline may come behind the rest (n_tty.c). */
   consume(): void {
-    readSync(this.descriptor, new Uint8Array(100));
+    const buffer = new Uint8Array(100);
+    while (buffer[readSync(this.descriptor, buffer) - 1] !== NEWLINE);
   }
 }
 
@@ -254,6 +255,7 @@ function checked(call: string, result: number): number {
 /** The constants of Linux on x86-64 and arm64. */
 const NON_BLOCKING = 0o4000;
 const CLOSE_ON_EXEC = 0o2000000;
+const NEWLINE = 10;
 const CLOCK_MONOTONIC = 1;
 const FILE_CREATED = 0x100;
 const NETLINK = 16;
