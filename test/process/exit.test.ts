@@ -24,8 +24,8 @@ async function endOf(source: string): Promise<ScriptEnd> {
 }
 
 /**
- * How a program ends for an error that nobody handles. Bun 1.4.5 notices one at the next turn of its event loop, and sleeps first
- * if the error came in a `setImmediate`, also without the package: for ever, were it not for the collector's timer.
+ * How a program ends for an error that nobody handles. Bun 1.4.5 notices it at the next turn of its event loop, and if it is a
+ * rejection, or came in a `setImmediate`, it sleeps first, also without the package: for ever, were it not for the collector's timer.
  */
 async function endByError(source: string): Promise<ScriptEnd> {
   return await endOfScript(source);
