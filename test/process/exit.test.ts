@@ -20,7 +20,19 @@ const whenParkedDo = (then: string): string =>
 
 async function endOf(source: string): Promise<ScriptEnd> {
   // The collector's timer turns the event loop every second, which would hide that nothing else does.
-  await using script = Script.start(source, { env: { BUN_GC_TIMER_DISABLE: "1" } });
+  return await endOfScript(source, { BUN_GC_TIMER_DISABLE: "1" });
+}
+
+/**
+ * How a program ends for an error that nobody handles. Bun 1.4.5 notices it at the next turn of its event loop, and if it is a
+ * rejection, or came in a `setImmediate`, it sleeps first, also without the package: for ever, were it not for the collector's timer.
+ */
+async function endByError(source: string): Promise<ScriptEnd> {
+  return await endOfScript(source);
+}
+
+async function endOfScript(source: string, env: Readonly<Record<string, string>> = {}): Promise<ScriptEnd> {
+  await using script = Script.start(source, { env });
   expect(await script.line()).toBe("parked");
   return await script.end();
 }
@@ -46,7 +58,7 @@ describe("with the reactor parked", () => {
   });
 
   test("a thrown error ends the program with code 1 and its message", async () => {
-    const end = await endOf(whenParkedDo(`throw new Error("thrown beside the tasks");`));
+    const end = await endByError(whenParkedDo(`throw new Error("thrown beside the tasks");`));
     expect(end).toMatchObject({ exitCode: 1, signal: null });
     expect(end.stderr).toContain("thrown beside the tasks");
   });
@@ -58,7 +70,7 @@ describe("with the reactor parked", () => {
         yield* promise(new Promise((resolve) => { fail = resolve; }));
         throw new Error("thrown by a task");
       });`;
-    const end = await endOf(source);
+    const end = await endByError(source);
     expect(end).toMatchObject({ exitCode: 1, signal: null });
     expect(end.stderr).toContain("thrown by a task");
   });
@@ -73,7 +85,7 @@ describe("with the reactor parked", () => {
         });
         yield* sleep(Infinity);
       });`;
-    const end = await endOf(source);
+    const end = await endByError(source);
     expect(end.exitCode).toBe(1);
     expect(end.stderr).toContain("error: thrown by a child");
     expect(end.stderr).toMatch(/task: "task worker \(#\d+\) of task main \(#\d+\)"/);

@@ -104,7 +104,7 @@ describeReal("redis-server, with our client", { programs: ["redis-server"] }, ()
       yield* redis.call("PING");
       const sent = yield* spawn(() => errorOf(redis.call("BLPOP", "empty", "0")));
       // Nobody listens there.
-      const other = yield* openRedis({ host: "127.0.0.1", port: freePort() });
+      const other = yield* openRedis({ host: "127.0.0.1", port: 1 });
       const unsent = yield* spawn(() => errorOf(other.call("PING")));
       yield* sleep(0);
       redis.close();

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AUTHORITY, type CertificateFiles, EXPIRED, OTHER, SERVER } from "../../support/certificates.ts";
-import { freePort, RealServer } from "./server.ts";
+import { freePorts, RealServer } from "./server.ts";
 
 export interface NginxOptions {
   /** What it serves, by path. */
@@ -24,7 +24,8 @@ export class Nginx implements AsyncDisposable {
     const folder = mkdtempSync(join(tmpdir(), "bun-reactor-nginx-"));
     mkdirSync(join(folder, "www"));
     for (const [path, content] of Object.entries(files)) writeFileSync(join(folder, "www", path), content);
-    const ports = { plain: freePort(), secure: freePort(), expired: freePort(), mutual: freePort() };
+    const [plain, secure, expired, mutual] = freePorts(4) as [number, number, number, number];
+    const ports = { plain, secure, expired, mutual };
     writeFileSync(join(folder, "nginx.conf"), configuration(folder, ports, behindPort));
     const command = ["nginx", "-p", folder, "-c", join(folder, "nginx.conf"), "-e", "stderr"];
     const server = await RealServer.start(command, { isReady: (line) => line.includes("start worker process ") });

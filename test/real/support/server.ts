@@ -11,7 +11,11 @@ export interface ServerOptions {
   readonly folder?: string;
 }
 
-/** A process that ends with its block. What it printed is in the error if it does not become ready. */
+/**
+ * A process that ends with its block. What it printed is in the error if it does not become ready. When a test meets its time
+ * limit Bun sends SIGTERM to every child process there is, and so to a server that several tests share: of failures in one file,
+ * the first is the one to look at.
+ */
 export class RealServer implements AsyncDisposable {
   private constructor(private readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">) {}
 
@@ -67,8 +71,16 @@ export async function runCommand(
 
 /** A port of this machine that nobody listens on at the moment. */
 export function freePort(): number {
-  using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
-  return listener.port;
+  return freePorts(1)[0]!;
+}
+
+/** So many ports that nobody listens on at the moment, no two alike: a port that is let go of may be the next one given out. */
+export function freePorts(count: number): number[] {
+  using listeners = new DisposableStack();
+  return Array.from({ length: count }, () => {
+    const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
+    return listeners.use(listener).port;
+  });
 }
 
 function asUser(user: string | undefined): readonly string[] {
