@@ -8,6 +8,7 @@ import { YIELD_REQUEST } from "../core/yield-now.ts";
 import type { Subscription } from "../flow/each.ts";
 import { WakeWait } from "./host-wait.ts";
 import { Iteration } from "./iteration.ts";
+import { nodeStream } from "./node-stream.ts";
 import { type Emit, type Producer, type ProducerOptions, toProduce } from "./producer.ts";
 import type { Runner } from "./runner.ts";
 import { type ByteSource, CHUNK_BYTES, isByteSource, perform } from "./source-and-sink.ts";
@@ -135,10 +136,7 @@ export class NodeReader<T> implements Subscription<T>, Disposable {
   private readonly changed = (): void => this.wait?.wake();
 }
 
-/**
- * The task behind a stream. `node:stream` is loaded with the first one: it takes some milliseconds, and many programs
- * have none.
- */
+/** The task behind a stream. */
 class ReadableTask {
   readonly stream: Readable;
   private readonly iteration: Iteration<unknown>;
@@ -152,7 +150,7 @@ class ReadableTask {
   ) {
     this.name = name;
     this.iteration = new Iteration(run, produce, { signal, name });
-    this.stream = new (process.getBuiltinModule("node:stream").Readable)({
+    this.stream = new (nodeStream().Readable)({
       objectMode,
       highWaterMark,
       read: () => void this.read(),

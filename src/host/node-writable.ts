@@ -4,6 +4,7 @@ import type { Writable } from "node:stream";
 import { ClosedError, describeValue } from "../core/errors.ts";
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { HostWait } from "./host-wait.ts";
+import { nodeStream } from "./node-stream.ts";
 import type { Runner, RunnerOptions } from "./runner.ts";
 import { type ChunkSink, isChunkSink, perform } from "./source-and-sink.ts";
 
@@ -237,11 +238,6 @@ class WritableTask {
     }
     callback();
   }
-}
-
-/** Loaded with the first stream: it takes some milliseconds, and many programs have none. */
-function nodeStream(): typeof import("node:stream") {
-  return process.getBuiltinModule("node:stream");
 }
 
 /** By what it can do: streams of other libraries are none of Node's class. */

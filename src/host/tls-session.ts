@@ -42,6 +42,7 @@ import type { ConnectionOptions, PeerCertificate, TLSSocket, TLSSocketOptions } 
 import { type Operation, RequestOperation } from "../core/operation.ts";
 import { NOTHING_IS_LOST } from "../core/request.ts";
 import { HostWait, WakeWait } from "./host-wait.ts";
+import { nodeStream } from "./node-stream.ts";
 
 export class TlsSession {
   /** What was decrypted and not taken yet. */
@@ -249,7 +250,7 @@ class Transport {
   readonly outgoing: Uint8Array[] = [];
 
   constructor() {
-    this.duplex = new (process.getBuiltinModule("node:stream").Duplex)({
+    this.duplex = new (nodeStream().Duplex)({
       allowHalfOpen: true,
       highWaterMark: NEVER_FULL_BYTES,
       read: () => {
