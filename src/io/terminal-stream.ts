@@ -53,10 +53,6 @@ export abstract class TerminalStream extends DescriptorStream {
   /** What it means that the other side has gone, in words. */
   protected abstract readonly hangUpWords: string;
 
-  protected override get shortReadMeansEmpty(): boolean {
-    return false;
-  }
-
   protected override isEnd(result: number): boolean {
     return this.system.meaningOf(result) === "hungUp";
   }
