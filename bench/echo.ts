@@ -17,12 +17,13 @@
 // same way, for the same reason.
 
 import { nativeProgram } from "./native.ts";
-import { checkWords, parseArguments } from "./support/arguments.ts";
+import { checkWords, chosenAmong, parseArguments } from "./support/arguments.ts";
 import { atLeast, atMost, printGoals } from "./support/goals.ts";
 import { runLoad, type LoadResult } from "./support/load.ts";
 import { warnIfBusy } from "./support/machine.ts";
 import { writeResults, type Goal } from "./support/results.ts";
-import { canPin, ServerProcess } from "./support/server-process.ts";
+import { canPin, type ServerProcess } from "./support/server-process.ts";
+import { measureInRounds } from "./support/server-rounds.ts";
 import { median, medians, spread } from "./support/statistics.ts";
 import { formatBytes, formatNumber, formatRatio, printTable } from "./support/table.ts";
 
@@ -77,7 +78,7 @@ const given = parseArguments({
 await main();
 
 async function main(): Promise<void> {
-  const servers = chosenServers();
+  const servers = chosenAmong("only", given.only, SERVERS);
   await warnIfBusy();
   const measured: Measured[] = [];
   for (const row of chosenRows()) {
@@ -90,12 +91,6 @@ async function main(): Promise<void> {
   console.log();
   printGoals(goals);
   writeResults("echo", measured, goals);
-}
-
-function chosenServers(): readonly Server[] {
-  if (given.only === undefined) return SERVERS;
-  checkWords("only", given.only, SERVERS);
-  return SERVERS.filter((server) => given.only?.includes(server));
 }
 
 /**
@@ -133,22 +128,12 @@ function sized(row: Row): Row {
 }
 
 async function measureRow(row: Row, servers: readonly Server[]): Promise<Measured[]> {
-  await using processes = new AsyncDisposableStack();
-  const rounds = new Map<Server, LoadResult[]>();
-  const started = new Map<Server, ServerProcess>();
-  for (const server of servers) {
-    started.set(
-      server,
-      processes.use(await ServerProcess.start({ command: commandOf(server), ...coreOf(row, SERVER_CORE) })),
-    );
-    rounds.set(server, []);
-  }
-  for (let round = 0; round < row.rounds; round += 1) {
-    for (const server of rotated(servers, round)) {
-      const process = started.get(server) as ServerProcess;
-      rounds.get(server)?.push(await measureRound(row, process, round === 0));
-    }
-  }
+  const rounds = await measureInRounds(
+    servers,
+    row.rounds,
+    (server) => ({ command: commandOf(server), ...coreOf(row, SERVER_CORE) }),
+    (server, isFirst) => measureRound(row, server, isFirst),
+  );
   return servers.map((server) => summarize(row, server, rounds));
 }
 
@@ -184,11 +169,6 @@ function commandOf(server: Server): string[] {
     "0",
     ...(server === "run" && linger !== undefined ? ["--linger-us", String(linger)] : []),
   ];
-}
-
-function rotated<T>(values: readonly T[], by: number): T[] {
-  const start = by % values.length;
-  return [...values.slice(start), ...values.slice(0, start)];
 }
 
 function summarize(row: Row, server: Server, rounds: ReadonlyMap<Server, readonly LoadResult[]>): Measured {

@@ -14,7 +14,7 @@
 // Both have TCP_NODELAY, and socat's buffer (-b) is a block. Nothing is bound to cores.
 
 import { nativeProgram } from "./native.ts";
-import { checkWords, parseArguments } from "./support/arguments.ts";
+import { chosenAmong, parseArguments } from "./support/arguments.ts";
 import { rotated } from "./support/compare.ts";
 import { atLeast, printGoals } from "./support/goals.ts";
 import { runLoad } from "./support/load.ts";
@@ -64,11 +64,10 @@ const durationMs = 1000 * (given.seconds ?? (given.quick === true ? 0.3 : 0.7));
 await main();
 
 async function main(): Promise<void> {
-  const rows = given.rows ?? ROWS;
-  checkWords("rows", rows, ROWS);
+  const rows = chosenAmong("rows", given.rows, ROWS);
   await warnIfBusy();
   const measured: Measured[] = [];
-  for (const row of ROWS.filter((known) => rows.includes(known))) {
+  for (const row of rows) {
     console.log(
       `\n${row}: 1 connection, blocks of ${formatBytes(BLOCK_BYTES)}; ${rounds} rounds of ${durationMs / 1000} s`,
     );

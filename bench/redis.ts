@@ -15,7 +15,7 @@
 // polls on for a moment instead of sleeping when it has nothing to do, which shows in its CPU time. CPU time is the user and
 // system time of all threads of the server; the system counts it in ticks of 10 ms, so rounds must not be too short.
 
-import { checkWords, parseArguments } from "./support/arguments.ts";
+import { chosenAmong, parseArguments } from "./support/arguments.ts";
 import { rotated } from "./support/compare.ts";
 import { freePort } from "./support/free-port.ts";
 import { atLeast, printGoals } from "./support/goals.ts";
@@ -93,20 +93,14 @@ async function main(): Promise<void> {
 }
 
 function chosenServers(missing: readonly string[]): readonly Server[] {
-  if (given.only !== undefined) checkWords("only", given.only, SERVERS);
-  return SERVERS.filter((server) => (given.only?.includes(server) ?? true) && !missing.includes(server));
-}
-
-function chosenCommands(): readonly RedisCommand[] {
-  if (given.commands !== undefined) checkWords("commands", given.commands, REDIS_COMMANDS);
-  return REDIS_COMMANDS.filter((command) => given.commands?.includes(command) ?? true);
+  return chosenAmong("only", given.only, SERVERS).filter((server) => !missing.includes(server));
 }
 
 async function measurePipeline(pipeline: number, servers: readonly Server[]): Promise<Measured[]> {
   await using processes = new AsyncDisposableStack();
   const started = new Map<Server, ServerProcess>();
   for (const server of servers) started.set(server, processes.use(await ServerProcess.start(optionsOf(server))));
-  const rows = chosenCommands().map((command): Row => ({ command, pipeline }));
+  const rows = chosenAmong("commands", given.commands, REDIS_COMMANDS).map((command): Row => ({ command, pipeline }));
   const results = new Map(
     rows.map((row) => [row, new Map(servers.map((server) => [server, [] as RedisLoadResult[]]))]),
   );

@@ -17,11 +17,12 @@
 // whether they do would decide the result.
 
 import { nativeProgram } from "./native.ts";
-import { checkWords, parseArguments } from "./support/arguments.ts";
+import { chosenAmong, parseArguments } from "./support/arguments.ts";
 import { atLeast, atMost, printGoals } from "./support/goals.ts";
 import { warnIfBusy } from "./support/machine.ts";
 import { type Goal, writeResults } from "./support/results.ts";
-import { canPin, ServerProcess } from "./support/server-process.ts";
+import { canPin, type ServerProcess } from "./support/server-process.ts";
+import { measureInRounds } from "./support/server-rounds.ts";
 import { median, medians, spread } from "./support/statistics.ts";
 import { formatBytes, formatNumber, formatRatio, printTable } from "./support/table.ts";
 import { runUdpLoad, type UdpLoadResult } from "./support/udp-load.ts";
@@ -68,7 +69,7 @@ const given = parseArguments({
 await main();
 
 async function main(): Promise<void> {
-  const servers = chosenServers();
+  const servers = chosenAmong("only", given.only, SERVERS);
   await warnIfBusy();
   const measured: Measured[] = [];
   for (const row of chosenRows()) {
@@ -81,12 +82,6 @@ async function main(): Promise<void> {
   console.log();
   printGoals(goals);
   writeResults("udp", measured, goals);
-}
-
-function chosenServers(): readonly Server[] {
-  if (given.only === undefined) return SERVERS;
-  checkWords("only", given.only, SERVERS);
-  return SERVERS.filter((server) => given.only?.includes(server));
 }
 
 function chosenRows(): readonly Row[] {
@@ -102,22 +97,12 @@ function sized(peers: number, window: number, rounds: number, seconds: number): 
 }
 
 async function measureRow(row: Row, servers: readonly Server[]): Promise<Measured[]> {
-  await using processes = new AsyncDisposableStack();
-  const rounds = new Map<Server, UdpLoadResult[]>();
-  const started = new Map<Server, ServerProcess>();
-  for (const server of servers) {
-    started.set(
-      server,
-      processes.use(await ServerProcess.start({ command: commandOf(server), ...coreOf(SERVER_CORE) })),
-    );
-    rounds.set(server, []);
-  }
-  for (let round = 0; round < row.rounds; round += 1) {
-    for (const server of rotated(servers, round)) {
-      const process = started.get(server) as ServerProcess;
-      rounds.get(server)?.push(await measureRound(row, process, round === 0));
-    }
-  }
+  const rounds = await measureInRounds(
+    servers,
+    row.rounds,
+    (server) => ({ command: commandOf(server), ...coreOf(SERVER_CORE) }),
+    (server, isFirst) => measureRound(row, server, isFirst),
+  );
   return servers.map((server) => summarize(row, server, rounds));
 }
 
@@ -141,11 +126,6 @@ function coreOf(core: number): { core?: number } {
 function commandOf(server: Server): string[] {
   if (server === "udp-limit") return [nativeProgram("udp-limit"), "--port", "0"];
   return [process.execPath, `${import.meta.dirname}/servers/${server}.ts`, "--port", "0"];
-}
-
-function rotated<T>(values: readonly T[], by: number): T[] {
-  const start = by % values.length;
-  return [...values.slice(start), ...values.slice(0, start)];
 }
 
 function summarize(row: Row, server: Server, rounds: ReadonlyMap<Server, readonly UdpLoadResult[]>): Measured {

@@ -46,6 +46,17 @@ export function checkWords(name: string, words: readonly string[], known: readon
   process.exit(1);
 }
 
+/** Those of `known` that were given, in its order; all if none was. Ends the program likewise. */
+export function chosenAmong<Word extends string>(
+  name: string,
+  words: readonly string[] | undefined,
+  known: readonly Word[],
+): readonly Word[] {
+  if (words === undefined) return known;
+  checkWords(name, words, known);
+  return known.filter((word) => words.includes(word));
+}
+
 function convert(name: string, kind: Kind, value: unknown): string | number | boolean | string[] | number[] {
   if (kind === "flag" || typeof value !== "string") return value === true;
   if (kind === "text") return value;
