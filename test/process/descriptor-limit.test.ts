@@ -17,7 +17,7 @@ const SERVER = `${PRELUDE}
 process.on("warning", ({ name, message }) => console.log("warning:", name, message));
 await run(function* main() {
   using listener = yield* listen({ port: 0, host: "127.0.0.1" });
-  whenParked(() => console.log(listener.address.port));
+  whenUp(() => console.log(listener.address.port));
   for (let count = 0; count < ${CONNECTIONS}; count++) {
     const stream = yield* listener.accept();
     yield* spawn(function* serve() {
@@ -76,7 +76,7 @@ test("accept survives the descriptor limit: one warning, and all are served once
 /** Opens pipes until no descriptor is left, and each way of asking for more; then makes room, and opens one again. */
 const PIPES = `${PRELUDE}
 import { readdirSync } from "node:fs";
-const { makeNamedPipe, openNamedPipe, openPipe } = reactor;
+const { makeNamedPipe, openNamedPipe, openPipe, park, timeout } = reactor;
 const count = () => readdirSync("/proc/self/fd").length;
 const codeOf = function* (operation) {
   try {
@@ -88,7 +88,8 @@ const codeOf = function* (operation) {
 };
 const path = "./the-pipe";
 await run(function* main() {
-  yield* sleep(1);
+  // What the reactor needs itself is opened by then.
+  yield* timeout(60_000, park(({ succeed }) => whenUp(() => succeed())));
   yield* makeNamedPipe(path);
   const pipes = [];
   let code;

@@ -22,9 +22,6 @@ void run(function* main() {
     console.log("served", readdirSync("/proc/self/task").filter((thread) => commOf(thread) === "Worker").join(" "));
   }
 });
-// A Worker that starts waits in an event queue of Bun's as well; until it is up, the executor's thread polls.
-const { reactor: shared } = globalThis[Symbol.for("bun-reactor.runtime")];
-const whenUp = (then) => shared.thread?.isUp ? whenParked(then) : setImmediate(whenUp, then);
 whenUp(() => console.log("parked"));
 `;
 

@@ -27,6 +27,10 @@ export const PRELUDE = `
 import * as reactor from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)};
 import { countReactorThreads, whenParked, whenParkedAlone } from ${JSON.stringify(new URL("./parked.ts", import.meta.url).href)};
 const { blockOn, connect, listen, run, shutdown, sleep, spawn, promise } = reactor;
+// A Worker that starts waits in an event queue of Bun's as well, and opens what it needs later; until it is up, the
+// executor's thread polls.
+const threadIsUp = () => globalThis[Symbol.for("bun-reactor.runtime")]?.reactor.thread?.isUp === true;
+const whenUp = (then) => threadIsUp() ? whenParked(then) : setImmediate(whenUp, then);
 `;
 
 export class Script implements AsyncDisposable {
