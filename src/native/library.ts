@@ -37,7 +37,7 @@ export type NativeFunctions = Library<typeof FUNCTIONS>["symbols"];
 export const LIBRARY_VARIABLE = "BUN_REACTOR_LIBRARY";
 
 /** `abi_version` in `zig/src/abi.zig`. */
-const ABI_VERSION = 3;
+const ABI_VERSION = 4;
 
 /** The sizes that both sides must agree on, by their number in `bun_reactor_size_bytes`. */
 export const QUEUE_BYTES = 64;

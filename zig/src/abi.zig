@@ -5,9 +5,9 @@
 //! would be a BigInt on the other side; a double counts nanoseconds exactly for 104 days.
 
 const std = @import("std");
+const clock = @import("clock.zig");
 const datagram = @import("datagram.zig");
 const file = @import("file.zig");
-const linux = @import("linux.zig");
 const process = @import("process.zig");
 const queue = @import("queue.zig");
 const ring = @import("ring.zig");
@@ -17,7 +17,7 @@ const unix = @import("unix.zig");
 const watch = @import("watch.zig");
 
 /// Raise it with every change of a signature or of a layout; `src/native/library.ts` refuses any other.
-const abi_version: u32 = 3;
+const abi_version: u32 = 4;
 
 /// A failed assertion traps where it is checked (Debug, ReleaseSafe): there is no standard error of our own to write to,
 /// and nothing to unwind. The build that is shipped (ReleaseFast) checks none, so `src/` refuses first what would fail.
@@ -48,7 +48,7 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
 }
 
 export fn clock_monotonic_ns() f64 {
-    return @floatFromInt(linux.monotonicNow_ns());
+    return @floatFromInt(clock.monotonicNow_ns());
 }
 
 export fn queue_open(q: *queue.Queue) i32 {

@@ -12,6 +12,8 @@ const socket = @import("socket.zig");
 
 const backend = switch (builtin.os.tag) {
     .linux => @import("datagram/linux.zig"),
+    .macos, .freebsd => @import("datagram/bsd.zig"),
+    .windows => @import("datagram/windows.zig"),
     else => @compileError("there are no datagram sockets for this operating system yet"),
 };
 

@@ -9,6 +9,8 @@ const socket = @import("socket.zig");
 
 const backend = switch (builtin.os.tag) {
     .linux => @import("file/posix.zig"),
+    .macos, .freebsd => @import("file/bsd.zig"),
+    .windows => @import("file/windows.zig"),
     else => @compileError("there are no calls on descriptors for this operating system yet"),
 };
 

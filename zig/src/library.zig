@@ -1,6 +1,8 @@
 //! The library as the contract suite sees it: below the border of `abi.zig`, above the backends.
 
+pub const clock = @import("clock.zig");
 pub const datagram = @import("datagram.zig");
+pub const Errno = @import("errno.zig").Errno;
 pub const file = @import("file.zig");
 pub const linux = @import("linux.zig");
 pub const process = @import("process.zig");

@@ -7,6 +7,8 @@ const builtin = @import("builtin");
 
 const backend = switch (builtin.os.tag) {
     .linux => @import("process/linux.zig"),
+    .macos, .freebsd => @import("process/bsd.zig"),
+    .windows => @import("process/windows.zig"),
     else => @compileError("there are no calls on processes for this operating system yet"),
 };
 

@@ -29,6 +29,8 @@ const ring = @import("ring.zig");
 
 const backend = switch (builtin.os.tag) {
     .linux => @import("queue/epoll.zig"),
+    .macos, .freebsd => @import("queue/kqueue.zig"),
+    .windows => @import("queue/iocp.zig"),
     else => @compileError("there is no event queue for this operating system yet"),
 };
 

@@ -8,6 +8,8 @@ const builtin = @import("builtin");
 
 const backend = switch (builtin.os.tag) {
     .linux => @import("socket/posix.zig"),
+    .macos, .freebsd => @import("socket/bsd.zig"),
+    .windows => @import("socket/windows.zig"),
     else => @compileError("there are no socket calls for this operating system yet"),
 };
 

@@ -9,6 +9,8 @@ const builtin = @import("builtin");
 
 const backend = switch (builtin.os.tag) {
     .linux => @import("terminal/linux.zig"),
+    .macos, .freebsd => @import("terminal/bsd.zig"),
+    .windows => @import("terminal/windows.zig"),
     else => @compileError("there are no terminals for this operating system yet"),
 };
 

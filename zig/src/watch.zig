@@ -8,6 +8,8 @@ const builtin = @import("builtin");
 
 const backend = switch (builtin.os.tag) {
     .linux => @import("watch/linux.zig"),
+    .macos, .freebsd => @import("watch/bsd.zig"),
+    .windows => @import("watch/windows.zig"),
     else => @compileError("there is no watching of files for this operating system yet"),
 };
 
