@@ -39,6 +39,8 @@ pub const Readiness = ring.Readiness;
 pub const Ring = ring.Ring;
 pub const Token = ring.Token;
 
+pub const emulator = @import("support/emulator.zig");
+
 pub const Connection = descriptors.Connection;
 pub const Counter = system.Counter;
 pub const Direction = descriptors.Direction;

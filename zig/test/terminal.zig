@@ -8,6 +8,7 @@ const Line = terminal.Line;
 const Mode = terminal.Mode;
 const Pair = support.Pair;
 const Poller = support.Poller;
+const emulator = support.emulator;
 const file = support.file;
 const system = support.system;
 const terminal = support.terminal;
@@ -31,6 +32,7 @@ const Terminals = struct {
     }
 
     fn makeRaw(terminals: Terminals) !void {
+        try emulator.needTerminalRequest(.mode);
         var mode: Mode = undefined;
         try support.expectResult(0, terminal.getMode(terminals.controller, &mode));
         terminal.makeRaw(&mode);
@@ -110,6 +112,7 @@ test "when the controlling end is closed, the other end is at its end, and every
     var bytes: [8]u8 = undefined;
     try support.expectResult(0, file.read(pair.peer, &bytes, bytes.len));
     try support.expectResult(-Errno.io_error, file.write(pair.peer, "x", 1));
+    try emulator.needTerminalRequest(.mode);
     var mode: Mode = undefined;
     try support.expectResult(-Errno.io_error, terminal.getMode(pair.peer, &mode));
     try support.expectResult(-Errno.io_error, terminal.unsentBytes(pair.peer));
@@ -126,6 +129,7 @@ test "a window size is the same seen from both ends" {
 }
 
 test "a mode can be read, changed and put back" {
+    try emulator.needTerminalRequest(.mode);
     const pair: Terminals = try .open();
     defer pair.close();
     var before: Mode = undefined;
@@ -176,6 +180,7 @@ test "what is no setting of a line is refused with EINVAL" {
 }
 
 test "a speed that has a constant can be read by those who know no other, and any other by its number" {
+    try emulator.needTerminalRequest(.mode);
     const pair: Terminals = try .open();
     defer pair.close();
     const constant_mask = 0o10017;
@@ -199,6 +204,7 @@ test "a speed that has a constant can be read by those who know no other, and an
 }
 
 test "a terminal is exclusive once, and again when it was given back" {
+    try emulator.needTerminalRequest(.exclusive);
     const pair: Terminals = try .open();
     defer pair.close();
     for (0..2) |_| {
@@ -224,6 +230,9 @@ test "a pair of terminals has no line: nothing is unsent, a break goes nowhere, 
     defer pair.close();
     try support.expectResult(1, file.write(pair.peer, "x", 1));
     try support.expectResult(0, terminal.unsentBytes(pair.peer));
+    try emulator.needTerminalRequest(.transmitter);
+    try emulator.needTerminalRequest(.begin_break);
+    try emulator.needTerminalRequest(.modem_lines);
     try support.expectResult(-Errno.not_a_terminal, terminal.isTransmitterEmpty(pair.peer));
     try support.expectResult(0, terminal.setBreak(pair.peer, true));
     try support.expectResult(0, terminal.setBreak(pair.peer, false));
@@ -235,6 +244,9 @@ test "a pair of terminals has no line: nothing is unsent, a break goes nowhere, 
 }
 
 test "what is no terminal is refused with ENOTTY" {
+    try emulator.needTerminalRequest(.mode);
+    try emulator.needTerminalRequest(.modem_lines);
+    try emulator.needTerminalRequest(.exclusive);
     const pair: Pair = try .open();
     defer pair.close();
     var mode: Mode = undefined;
