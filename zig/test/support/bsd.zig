@@ -51,6 +51,7 @@ pub const Errno = struct {
     pub const not_implemented = 78; // ENOSYS
 };
 
+pub const has_local_pairs = true;
 pub const has_pipes = true;
 pub const has_files = true;
 pub const has_duplicates = true;
@@ -80,6 +81,11 @@ pub fn openPair() ![2]i32 {
     _ = try support.check(resultOf(socketpair(family_unix, type_stream, 0, &ends)));
     for (ends) |end| try prepare(end);
     return ends;
+}
+
+/// POSIX promises the lowest free number.
+pub fn openPairWithNumber(_: i32) ![2]i32 {
+    return openPair();
 }
 
 pub fn openPipe() ![2]i32 {

@@ -46,6 +46,7 @@ pub const Errno = struct {
     pub const in_progress = 115; // EINPROGRESS
 };
 
+pub const has_local_pairs = true;
 pub const has_pipes = true;
 pub const has_files = true;
 pub const has_duplicates = true;
@@ -83,6 +84,11 @@ pub fn openPair() ![2]i32 {
     var ends: [2]i32 = undefined;
     _ = try support.check(linux.call(.socketpair, .{ family_unix, type_stream | type_nonblock | type_cloexec, 0, &ends }));
     return ends;
+}
+
+/// POSIX promises the lowest free number.
+pub fn openPairWithNumber(_: i32) ![2]i32 {
+    return openPair();
 }
 
 pub fn openPipe() ![2]i32 {

@@ -41,6 +41,7 @@ pub const Errno = struct {
     pub const address_in_use = 4091; // EADDRINUSE
 };
 
+pub const has_local_pairs = false;
 pub const has_pipes = false;
 pub const has_files = false;
 pub const has_duplicates = false;
@@ -72,6 +73,28 @@ pub fn openPair() ![2]i32 {
     }
     return .{ connection.own, connection.peer };
 }
+
+/// Nobody promises who gets a free number next, but somebody gets it soon.
+pub fn openPairWithNumber(number: i32) ![2]i32 {
+    var others: [most_attempts]i32 = undefined;
+    var count: usize = 0;
+    defer for (others[0..count]) |other| close(other);
+    while (count < most_attempts) {
+        const descriptor = try support.check(socket.create(ipv4));
+        if (descriptor == number) return connectPair(descriptor);
+        others[count] = descriptor;
+        count += 1;
+    }
+    return support.skip("Windows gave the free number to nobody again");
+}
+
+fn connectPair(own: i32) ![2]i32 {
+    errdefer close(own);
+    const connection: support.Connection = try .openFrom(own, ipv4);
+    return .{ connection.own, connection.peer };
+}
+
+const most_attempts = 256;
 
 /// A pair whose own end is readable when `signal` was called, and writable always.
 pub const Counter = struct {
