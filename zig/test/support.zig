@@ -69,6 +69,8 @@ pub const hung_up = Readiness.hung_up;
 pub const failed = Readiness.failed;
 
 pub const has_epoll = @hasField(Queue, "has_nanosecond_wait");
+pub const has_kqueue = @hasField(Queue, "user_filter");
+pub const external = @import("support/external.zig");
 
 /// The ways in which a backend waits: epoll has epoll_pwait2(2), and the older epoll_pwait(2), which counts in
 /// milliseconds.
