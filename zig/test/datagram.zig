@@ -256,7 +256,7 @@ test "options reach the kernel, each its own" {
         try support.expectResult(0, datagram.setOption(both, case.family, case.option, case.value));
         var value: [2]i32 = .{ 12345, 12345 };
         try support.expectResult(0, system.nativeOption(both, case.level, case.name, &value));
-        try std.testing.expectEqual(case.value, value[0]);
+        try std.testing.expectEqual(case.kernel_value orelse case.value, value[0]);
     }
     if (has_gap or !emulator.knowsMulticastInterface(ipv4)) return support.skip(emulator.no_multicast_interface);
     try support.expectResult(0, datagram.setOption(both, ipv4, .multicast_interface, 1));

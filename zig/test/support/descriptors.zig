@@ -10,7 +10,8 @@ const system = support.system;
 /// An option of a socket as the system has it.
 pub const NativeOption = struct { option: socket.Option, level: u32, name: u32, value: i32, kernel_value: i32 };
 
-pub const NativeDatagramOption = struct { family: u32, option: support.datagram.Option, level: u32, name: u32, value: i32 };
+/// Likewise of datagrams. Null if the kernel tells what was set.
+pub const NativeDatagramOption = struct { family: u32, option: support.datagram.Option, level: u32, name: u32, value: i32, kernel_value: ?i32 = null };
 
 pub const Direction = enum { readable, writable };
 

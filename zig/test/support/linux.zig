@@ -51,6 +51,8 @@ pub const has_files = true;
 pub const has_duplicates = true;
 pub const has_descriptor_limit = true;
 pub const has_signals = true;
+pub const has_watching = true;
+pub const has_processes = true;
 pub const has_status_flags = true;
 
 pub const Thread = i32;
