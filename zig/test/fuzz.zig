@@ -26,6 +26,7 @@ const step_count = 60_000;
 const ring_capacity = 64;
 
 test "random operations: no event for a dead token, none lost, none wrong" {
+    try support.external.needWaitingEvents();
     const seed = try chosenSeed();
     var fuzz: Fuzz = undefined;
     try fuzz.open(seed);

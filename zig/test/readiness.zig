@@ -208,6 +208,7 @@ test "the end of the peer's half does not turn a wait for writing into a spin" {
 }
 
 test "a reset is told to whoever waits, for whatever" {
+    try support.external.needKeptErrors();
     for ([_]u32{ both, readable, writable, 0 }) |interest| {
         var poller: Poller = undefined;
         try poller.open(8);
@@ -227,6 +228,7 @@ test "a reset is told to whoever waits, for whatever" {
 }
 
 test "a refused connection is told as a failure, and takeError says which" {
+    try support.external.needKeptErrors();
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();
@@ -263,6 +265,7 @@ test "a finished connection is told as writable alone" {
 }
 
 test "a socket before its connect is told as hung up, so it is registered after its connect" {
+    if (support.has_kqueue) return support.skip("kqueue(2) tells nothing of a socket that was not connected yet");
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();
@@ -341,6 +344,7 @@ test "a pipe whose reader is gone tells its writer, also when it is full" {
 }
 
 test "out-of-band data is told as priority, and only to whoever asked" {
+    try support.external.needOutOfBand();
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();

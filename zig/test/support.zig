@@ -69,6 +69,8 @@ pub const hung_up = Readiness.hung_up;
 pub const failed = Readiness.failed;
 
 pub const has_epoll = @hasField(Queue, "has_nanosecond_wait");
+pub const has_kqueue = @hasField(Queue, "user_filter");
+pub const external = @import("support/external.zig");
 
 /// Whether bytes that arrive are told also while earlier ones are unread.
 pub const tells_every_change = builtin.os.tag != .windows;
