@@ -55,6 +55,13 @@ export class Source {
     private readonly owner: Named,
   ) {}
 
+  /** One that the host tells the readiness of, by `deliver`: no driver is asked to watch it. */
+  static toldByHost(owner: Named): Source {
+    const source = new Source(NO_DESCRIPTOR, Delivery.EDGE, owner);
+    source.armed = Interest.READABLE | Interest.WRITABLE;
+    return source;
+  }
+
   /** Whether a read may succeed; a wait for it would end at once. */
   get mayRead(): boolean {
     return (this.readiness & ENDS_READ) !== 0;
@@ -233,6 +240,9 @@ export class Source {
     return (this.reader?.interest ?? 0) | (this.writer?.interest ?? 0);
   }
 }
+
+/** No number of a descriptor. */
+export const NO_DESCRIPTOR = -1;
 
 function wantsRead(interest: Interest): boolean {
   return (interest & (Interest.READABLE | Interest.PRIORITY)) !== 0;

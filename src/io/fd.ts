@@ -1,7 +1,7 @@
 /**
  * Waiting for any descriptor, without consuming its bytes: what Bun itself has no call for. Sockets, pipes, terminals,
- * eventfd, timerfd, pidfd, inotify, signalfd, netlink, evdev, another epoll: whatever poll(2) takes. The descriptor stays
- * its owner's.
+ * eventfd, timerfd, pidfd, inotify, signalfd, netlink, evdev, another epoll: whatever poll(2) takes; on Windows sockets
+ * alone, by their handles (SOCKET). The descriptor stays its owner's.
  *
  * Facts. Foreign code may leave bytes unread, and may close its number, which the next open then gets; and closing takes a
  * descriptor out of epoll without a word to whoever waits for it (epoll(7)).
@@ -25,7 +25,7 @@ import type { System } from "../core/system.ts";
  * @returns what is ready, as `Readiness` flags
  * @throws RangeError if `descriptor` is none; BusyError if another task waits to read it; ClosedError if `notifyClosing`
  *   was called meanwhile; SystemError `EBADF` if it is closed, `EPERM` if it is always ready, as a regular file is
- *   (epoll_ctl(2))
+ *   (epoll_ctl(2)), `ENOTSOCK` on Windows if it is no socket
  */
 export function readable(descriptor: number): Operation<Readiness> {
   return waitFor("readable", descriptor, Interest.READABLE);
@@ -192,6 +192,8 @@ function explain(error: unknown, caller: string, descriptor: number, system: Sys
 }
 
 function descriptionOf(code: string, descriptor: number, system: System | undefined): string | null {
+  if (code === "ENOTSOCK")
+    return `descriptor ${descriptor} is no socket, and nothing else can be waited for on this platform (see isSupported)`;
   if (code === "EEXIST")
     return `descriptor ${descriptor} belongs to a stream of this package: wait with the stream's own readable(), or just read and write it`;
   if (code !== "EPERM" || system === undefined) return null;

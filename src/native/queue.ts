@@ -3,6 +3,7 @@
  * on it. Results below zero are negated error numbers; the contract is written in `zig/src/queue.zig`.
  */
 
+import { errorNumber } from "./error-numbers.ts";
 import { type NativeFunctions, nativeLibrary, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
 
 /**
@@ -23,7 +24,13 @@ export const RingWord = {
 } as const;
 
 /** The results of `poll` that its caller handles. */
-export const PollResult = { INTERRUPTED: -4, RING_FULL: -28 } as const;
+export const PollResult = { INTERRUPTED: errorNumber("EINTR"), RING_FULL: errorNumber("ENOSPC") } as const;
+
+/** What `reregister` and `deregister` return for a descriptor that is not registered, or not any more. */
+export const NOT_REGISTERED = errorNumber("ENOENT");
+
+/** What the calls of the platform's queue are named in errors. */
+export const QueueCall = callsOf(process.platform);
 
 export class NativeQueue {
   private readonly queue: Uint8Array;
@@ -72,6 +79,23 @@ export class NativeQueue {
   /** The time since the machine started in nanoseconds, the same on every thread. */
   monotonicNowNs(): number {
     return this.functions.clock_monotonic_ns();
+  }
+}
+
+interface QueueCalls {
+  readonly OPEN: string;
+  readonly CHANGE: string;
+  readonly WAIT: string;
+}
+
+function callsOf(platform: NodeJS.Platform): QueueCalls {
+  switch (platform) {
+    case "linux":
+      return { OPEN: "epoll_create1", CHANGE: "epoll_ctl", WAIT: "epoll_wait" };
+    case "win32":
+      return { OPEN: "CreateIoCompletionPort", CHANGE: "DeviceIoControl", WAIT: "GetQueuedCompletionStatusEx" };
+    default:
+      return { OPEN: "kqueue", CHANGE: "kevent", WAIT: "kevent" };
   }
 }
 

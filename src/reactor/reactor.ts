@@ -12,7 +12,7 @@ import { assertTime, BusyError, ClosedError, ReactorError } from "../core/errors
 import type { Interest } from "../core/interest.ts";
 import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
-import { NativeQueue, PollResult } from "../native/queue.ts";
+import { NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
 import { Linger, LONGEST_LINGER_US } from "./linger.ts";
@@ -48,7 +48,7 @@ export class Reactor implements Driver, Disposable {
     this.queue = new NativeQueue(queue, ring);
     this.sources = new Registrator(this.queue, this);
     const result = this.queue.open();
-    if (result < 0) throw errorOf(result, "epoll_create1");
+    if (result < 0) throw errorOf(result, QueueCall.OPEN);
   }
 
   /** Where interest is registered. */
@@ -249,7 +249,7 @@ export class Reactor implements Driver, Disposable {
   }
 
   private pollFailed(result: number): void {
-    this.end(new ReactorError(`the event queue failed: ${errorOf(result, "epoll_wait").message}`));
+    this.end(new ReactorError(`the event queue failed: ${errorOf(result, QueueCall.WAIT).message}`));
   }
 
   /** Nothing will become ready any more: whoever waits is told why. */

@@ -12,7 +12,7 @@ import type { Driver } from "../core/driver.ts";
 import { ClosedError, invariant } from "../core/errors.ts";
 import { Interest, type Readiness } from "../core/interest.ts";
 import { Delivery, Source } from "../core/source.ts";
-import type { NativeQueue } from "../native/queue.ts";
+import { type NativeQueue, NOT_REGISTERED, QueueCall } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 
 export interface RegisterOptions {
@@ -178,7 +178,7 @@ export class Registrator {
   }
 
   private check(result: number): void {
-    if (result < 0) throw errorOf(result, "epoll_ctl");
+    if (result < 0) throw errorOf(result, QueueCall.CHANGE);
   }
 }
 
@@ -190,7 +190,6 @@ function closedByOwner(descriptor: number): ClosedError {
 export type ReadyHandler = (source: Source, readiness: Readiness) => void;
 
 const NO_SLOT = -1;
-const NOT_REGISTERED = -2;
 
 /** Out-of-band data as well: it makes a read of a TCP connection shorter than what there is (tcp(7)). */
 const EVERYTHING: Interest = Interest.READABLE | Interest.WRITABLE | Interest.PRIORITY;
