@@ -25,7 +25,7 @@ import type { System } from "../core/system.ts";
  * @returns what is ready, as `Readiness` flags
  * @throws RangeError if `descriptor` is none; BusyError if another task waits to read it; ClosedError if `notifyClosing`
  *   was called meanwhile; SystemError `EBADF` if it is closed, `EPERM` if it is always ready, as a regular file is
- *   (epoll_ctl(2)), `ENOTSOCK` on Windows if it is no socket
+ *   (epoll_ctl(2)); UnsupportedError on Windows, if it is no socket
  */
 export function readable(descriptor: number): Operation<Readiness> {
   return waitFor("readable", descriptor, Interest.READABLE);
@@ -192,8 +192,6 @@ function explain(error: unknown, caller: string, descriptor: number, system: Sys
 }
 
 function descriptionOf(code: string, descriptor: number, system: System | undefined): string | null {
-  if (code === "ENOTSOCK")
-    return `descriptor ${descriptor} is no socket, and nothing else can be waited for on this platform (see isSupported)`;
   if (code === "EEXIST")
     return `descriptor ${descriptor} belongs to a stream of this package: wait with the stream's own readable(), or just read and write it`;
   if (code !== "EPERM" || system === undefined) return null;

@@ -15,8 +15,6 @@ import { constants } from "node:os";
 const WINDOWS = {
   EAFNOSUPPORT: -4089,
   EAGAIN: -4088,
-  /** A connection is being made already. libuv has no `EINPROGRESS`. */
-  EINPROGRESS: -4084,
   EBADF: -4083,
   EINTR: -4072,
   EINVAL: -4071,
@@ -29,6 +27,9 @@ const WINDOWS = {
   EPIPE: -4047,
   ESRCH: -4040,
   ETIMEDOUT: -4039,
+  EPERM: -4048,
+  /** libuv has none; this is the C runtime's. */
+  EINPROGRESS: -112,
 } as const;
 
 export type ErrorName = keyof typeof WINDOWS;

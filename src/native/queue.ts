@@ -5,6 +5,8 @@
 
 import { errorNumber } from "./error-numbers.ts";
 import { type NativeFunctions, nativeLibrary, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
+import { has, lacking, THIS_PLATFORM } from "./platform.ts";
+import { errorOf } from "./status.ts";
 
 /**
  * A power of two; as many events as one poll fetches at most, so that one poll is enough for all that is ready on a
@@ -28,6 +30,15 @@ export const PollResult = { INTERRUPTED: errorNumber("EINTR"), RING_FULL: errorN
 
 /** What `reregister` and `deregister` return for a descriptor that is not registered, or not any more. */
 export const NOT_REGISTERED = errorNumber("ENOENT");
+
+/** The error for a `result` below zero of `register`, `reregister` or `rearm`. */
+export function refusalOf(result: number): Error {
+  // What can be opened elsewhere, and cannot be waited for, is a file.
+  if (result === NOT_PERMITTED && !has("anyDescriptor", THIS_PLATFORM)) return lacking("anyDescriptor", THIS_PLATFORM);
+  return errorOf(result, QueueCall.CHANGE);
+}
+
+const NOT_PERMITTED = errorNumber("EPERM");
 
 /** What the calls of the platform's queue are named in errors. */
 export const QueueCall = callsOf(process.platform);

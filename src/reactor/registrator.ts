@@ -12,8 +12,7 @@ import type { Driver } from "../core/driver.ts";
 import { ClosedError, invariant } from "../core/errors.ts";
 import { Interest, type Readiness } from "../core/interest.ts";
 import { Delivery, Source } from "../core/source.ts";
-import { type NativeQueue, NOT_REGISTERED, QueueCall } from "../native/queue.ts";
-import { errorOf } from "../native/status.ts";
+import { type NativeQueue, NOT_REGISTERED, refusalOf } from "../native/queue.ts";
 
 export interface RegisterOptions {
   /** How often the queue reports; by default `Delivery.EDGE`, once for each change. */
@@ -41,7 +40,7 @@ export class Registrator {
   /**
    * Registers a descriptor. What is ready already is reported as well.
    * @throws SystemError `EEXIST` if it is registered, `EBADF` if it is closed, `EPERM` if it cannot be waited for (a
-   *   regular file)
+   *   regular file); UnsupportedError if this platform waits for sockets only
    */
   register(descriptor: number, interest: Interest, options: RegisterOptions = {}): Source {
     const source = new Source(descriptor, options.delivery ?? Delivery.EDGE, { label: `descriptor ${descriptor}` });
@@ -178,7 +177,7 @@ export class Registrator {
   }
 
   private check(result: number): void {
-    if (result < 0) throw errorOf(result, QueueCall.CHANGE);
+    if (result < 0) throw refusalOf(result);
   }
 }
 
