@@ -55,13 +55,6 @@ export class Source {
     private readonly owner: Named,
   ) {}
 
-  /** One that the host tells the readiness of, by `deliver`: no driver is asked to watch it. */
-  static toldByHost(owner: Named): Source {
-    const source = new Source(NO_DESCRIPTOR, Delivery.EDGE, owner);
-    source.armed = Interest.READABLE | Interest.WRITABLE;
-    return source;
-  }
-
   /** Whether a read may succeed; a wait for it would end at once. */
   get mayRead(): boolean {
     return (this.readiness & ENDS_READ) !== 0;
@@ -183,14 +176,14 @@ export class Source {
     if (this.delivery === Delivery.ONE_SHOT) this.driver!.disarm(this);
   }
 
-  private watch(driver: Driver, interest: Interest): void {
+  protected watch(driver: Driver, interest: Interest): void {
     if (this.driver === null) this.driver = driver;
     else if (this.driver !== driver) {
       throw new BusyError(
         `${this.owner.label} belongs to another reactor: use it in the run or blockOn (and the thread) in which it was first waited for`,
       );
     }
-    if ((this.armed & interest) !== interest) driver.arm(this, interest);
+    if ((this.armed & interest) !== interest || driver.armsForEachWait === true) driver.arm(this, interest);
   }
 
   /**
@@ -239,6 +232,15 @@ export class Source {
     invariant(this.delivery === Delivery.ONE_SHOT, "only one-shot sources are armed for what is wanted");
     return (this.reader?.interest ?? 0) | (this.writer?.interest ?? 0);
   }
+}
+
+/** A source that the host tells the readiness of, by `deliver`: there is no descriptor, and nothing for a driver to watch. */
+export class HostSource extends Source {
+  constructor(owner: Named) {
+    super(NO_DESCRIPTOR, Delivery.EDGE, owner);
+  }
+
+  protected override watch(): void {}
 }
 
 /** No number of a descriptor. */

@@ -14,7 +14,7 @@ import { type Operation, RequestOperation } from "../core/operation.ts";
 import { park } from "../core/park.ts";
 import { type ChildDescriptor, ChildEnd, type HostPipe } from "../core/process-system.ts";
 import { type Giver, type Suspension, SuspendRequest, type Undo } from "../core/request.ts";
-import { Source } from "../core/source.ts";
+import { HostSource, type Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
 import { PipeStream } from "./pipe.ts";
 
@@ -128,7 +128,7 @@ function makePipe(system: System, end: ChildEnd): OpenedPipe {
 
 function* openHostPipe(system: System, end: ChildEnd): Operation<OpenedPipe> {
   const owner = { label: "a pipe to a child" };
-  const source = Source.toldByHost(owner);
+  const source = new HostSource(owner);
   const opening = system.processes.openPipe(end, (readiness) => source.deliver(readiness));
   const pipe = yield* new RequestOperation<HostPipe>("startProcess", new OpeningWait(opening));
   return {

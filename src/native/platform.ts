@@ -113,6 +113,14 @@ export function has(feature: Feature, platform: Platform): boolean {
   return !LACKS[platform].includes(feature);
 }
 
+/**
+ * Whether the event queue reports every change of a descriptor by itself (epoll(7), kqueue(2)). On Windows it answers
+ * questions: what was reported is reported again when somebody asks again.
+ */
+export function reportsChanges(platform: Platform): boolean {
+  return platform !== "win32";
+}
+
 /** The error for what a platform lacks. */
 export function lacking(feature: Feature, platform: Platform): UnsupportedError {
   return new UnsupportedError(`bun-reactor has no ${WORDS[feature]} on ${NAMES[platform]}`, { feature, platform });

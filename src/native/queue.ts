@@ -74,6 +74,11 @@ export class NativeQueue {
     return this.functions.queue_reregister(this.queue, descriptor, slot, generation, interest, delivery);
   }
 
+  /** Of an edge source: what was reported of the interest is not so any more, and is to be reported again. */
+  rearm(descriptor: number, interest: number): number {
+    return this.functions.queue_rearm(this.queue, descriptor, interest);
+  }
+
   deregister(descriptor: number): number {
     return this.functions.queue_deregister(this.queue, descriptor);
   }

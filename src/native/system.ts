@@ -11,7 +11,7 @@ import { processSystem } from "./process-system.ts";
 import { unixSystem } from "./unix-system.ts";
 import { watchSystem } from "./watch-system.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
-import { type Platform, THIS_PLATFORM } from "./platform.ts";
+import { type Platform, reportsChanges, THIS_PLATFORM } from "./platform.ts";
 import { errorOf, meaningOf } from "./status.ts";
 
 let system: System | undefined;
@@ -42,7 +42,7 @@ export function systemFor(platform: Platform): System {
   return {
     meaningOf,
     errorOf,
-    shortReadIsLast: platform !== "win32",
+    shortReadIsLast: reportsChanges(platform),
     timedOut: errorNumber("ETIMEDOUT"),
     hungUp: errorNumber("EIO"),
     parseAddress,

@@ -13,6 +13,7 @@ import type { Interest } from "../core/interest.ts";
 import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
 import { NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
+import { reportsChanges, THIS_PLATFORM } from "../native/platform.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
 import { Linger, LONGEST_LINGER_US } from "./linger.ts";
@@ -23,6 +24,7 @@ import { type ReadyHandler, Registrator } from "./registrator.ts";
 export class Reactor implements Driver, Disposable {
   readonly system: System = nativeSystem();
   readonly timerSlackNs = TIMER_SLACK_NS;
+  readonly armsForEachWait = !reportsChanges(THIS_PLATFORM);
 
   private readonly channel = ReadyChannel.allocate();
   private readonly queue: NativeQueue;

@@ -50,7 +50,8 @@ export class Registrator {
   }
 
   /**
-   * Replaces the interest, and re-arms: what is ready now is reported again.
+   * Replaces the interest, and re-arms: what is ready now is reported again. On Windows, where changes are not reported by
+   * themselves, whoever takes events with `drain` does this when a read or a write has said `EAGAIN`.
    * @throws SystemError `ENOENT` if the descriptor was closed meanwhile
    */
   reregister(source: Source, interest: Interest): void {
@@ -78,9 +79,11 @@ export class Registrator {
 
   /** Makes sure that the source is watched for the interest, besides what it is watched for already. */
   arm(source: Source, interest: Interest): void {
-    const wanted = source.delivery === Delivery.EDGE ? EVERYTHING : source.armed | interest;
+    const isEdge = source.delivery === Delivery.EDGE;
+    const wanted = isEdge ? EVERYTHING : source.armed | interest;
     if (source.slot === NO_SLOT) return this.add(source, wanted);
-    const result = this.rearm(source, wanted);
+    const isAskedAgain = isEdge && (source.armed & interest) === interest;
+    const result = isAskedAgain ? this.askAgain(source, interest) : this.rearm(source, wanted);
     if (result >= 0) return;
     // Those who waited for the old file are told; who asks now gets an answer about what the number is now.
     if (result !== NOT_REGISTERED) this.check(result);
@@ -143,11 +146,20 @@ export class Registrator {
   private rearm(source: Source, interest: Interest): number {
     const result = this.modify(source, interest);
     if (result >= 0) source.armed = interest;
-    else {
-      this.release(source);
-      source.fail(closedByOwner(source.descriptor));
-    }
+    else this.expel(source);
     return result;
+  }
+
+  /** The queue reports no change by itself: who waits has found that what it reported last is not so any more. */
+  private askAgain(source: Source, interest: Interest): number {
+    const result = this.queue.rearm(source.descriptor, interest);
+    if (result < 0) this.expel(source);
+    return result;
+  }
+
+  private expel(source: Source): void {
+    this.release(source);
+    source.fail(closedByOwner(source.descriptor));
   }
 
   private modify(source: Source, interest: Interest): number {
