@@ -4,7 +4,7 @@
  */
 
 import { errorNumber } from "./error-numbers.ts";
-import { type NativeFunctions, nativeLibrary, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
+import { type NativeFunctions, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
 import { has, lacking, THIS_PLATFORM } from "./platform.ts";
 import { errorOf } from "./status.ts";
 
@@ -52,7 +52,7 @@ export class NativeQueue {
     queueMemory: SharedArrayBuffer,
     /** `RING_BYTES`, where `poll` puts what is ready. */
     ringMemory: SharedArrayBuffer,
-    private readonly functions: NativeFunctions = nativeLibrary().functions,
+    private readonly functions: NativeFunctions,
   ) {
     this.queue = new Uint8Array(queueMemory);
     this.ring = new Uint8Array(ringMemory);

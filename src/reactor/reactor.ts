@@ -12,8 +12,9 @@ import { assertTime, BusyError, ClosedError, ReactorError } from "../core/errors
 import type { Interest } from "../core/interest.ts";
 import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
-import { NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
+import { nativeLibrary } from "../native/library.ts";
 import { reportsChanges, THIS_PLATFORM } from "../native/platform.ts";
+import { NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
 import { Linger, LONGEST_LINGER_US } from "./linger.ts";
@@ -47,7 +48,7 @@ export class Reactor implements Driver, Disposable {
    */
   constructor() {
     const { queue, ring } = this.channel.memory;
-    this.queue = new NativeQueue(queue, ring);
+    this.queue = new NativeQueue(queue, ring, nativeLibrary().functions);
     this.sources = new Registrator(this.queue, this);
     const result = this.queue.open();
     if (result < 0) throw errorOf(result, QueueCall.OPEN);
