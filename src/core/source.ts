@@ -238,6 +238,8 @@ export class Source {
 export class HostSource extends Source {
   constructor(owner: Named) {
     super(NO_DESCRIPTOR, Delivery.EDGE, owner);
+    // Nothing is known yet, so the first read and the first write try.
+    this.readiness = Readiness.READABLE | Readiness.WRITABLE;
   }
 
   protected override watch(): void {}
