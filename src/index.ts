@@ -93,6 +93,7 @@ export type { Driver, DriverClient } from "./core/driver.ts";
 export { Executor } from "./core/executor.ts";
 export { Delivery, Source } from "./core/source.ts";
 export type { SocketAddress, System } from "./core/system.ts";
+export { type Feature, isSupported, type Platform } from "./native/platform.ts";
 export { Reactor } from "./reactor/reactor.ts";
 export type { ReadyHandler, RegisterOptions, Registrator } from "./reactor/registrator.ts";
 
