@@ -33,7 +33,8 @@ function makeOwnFolder(folder: string): void {
   // On Windows the folder for temporary files is the user's own, and there are no such modes.
   const user = process.getuid?.();
   if (user === undefined) return;
-  if (found.uid !== user) throw new Error(`${folder} belongs to user ${found.uid}, and this program runs as user ${user}`);
+  if (found.uid !== user)
+    throw new Error(`${folder} belongs to user ${found.uid}, and this program runs as user ${user}`);
   if ((found.mode & WRITABLE_BY_OTHERS) !== 0) throw new Error(`other users can write to ${folder}`);
 }
 
