@@ -31,8 +31,12 @@ const FUNCTIONS = {
   ...WATCH_FUNCTIONS,
 };
 
-/** The library's functions. */
-export type NativeFunctions = Library<typeof FUNCTIONS>["symbols"];
+type Symbols = Library<typeof FUNCTIONS>["symbols"];
+
+/** The library's functions; any other of the same arguments may stand in for one. */
+export type NativeFunctions = {
+  readonly [Name in keyof Symbols]: (...given: Parameters<Symbols[Name]>) => ReturnType<Symbols[Name]>;
+};
 
 /** `abi_version` in `zig/src/abi.zig`. */
 export const ABI_VERSION = 4;
@@ -51,6 +55,8 @@ export const TERMINAL_LINE_BYTES = 20;
 export const WINDOW_SIZE_BYTES = 8;
 export const PIPE_PAIR_BYTES = 8;
 export const WATCH_EVENT_BYTES = 16;
+export const QUEUE_PAGE_BYTES = 72;
+export const DESCRIPTORS_BYTES = 16_384;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
   1: RING_HEADER_BYTES,
@@ -65,6 +71,8 @@ const SIZES_BYTES: Readonly<Record<number, number>> = {
   10: WINDOW_SIZE_BYTES,
   11: WATCH_EVENT_BYTES,
   12: PIPE_PAIR_BYTES,
+  13: QUEUE_PAGE_BYTES,
+  14: DESCRIPTORS_BYTES,
 };
 
 let loaded: LoadedLibrary | undefined;

@@ -19,6 +19,7 @@ test {
     _ = @import("timeouts.zig"); // never early
     _ = @import("signals.zig"); // EINTR
     _ = @import("ring.zig"); // nothing lost when there is no room
+    _ = @import("belongings.zig"); // what is closed when a thread is gone
     _ = @import("socket.zig"); // the socket calls
     _ = @import("datagram.zig"); // the datagram calls
     _ = @import("unix.zig"); // unix sockets: names, descriptors and credentials
