@@ -24,6 +24,7 @@ export {
 export { Interest, Readiness } from "./core/interest.ts";
 export { handler, type HandlerOptions, type RequestTask } from "./handler.ts";
 export { main, type MainOptions, SignalError } from "./main.ts";
+export { type Acceptor, type Closable, type ConnectionTask, serve, type ServeOptions } from "./serve.ts";
 export { toAsyncIterable, toNodeReadable, toNodeWritable, toReadableStream, toWritableStream } from "./to-host.ts";
 
 export { now } from "./core/clock.ts";
