@@ -3,6 +3,7 @@
 import { systemToOpen } from "./core/current-system.ts";
 import { BusyError, CancelledError, UnsupportedError } from "./core/errors.ts";
 import type { Operation } from "./core/operation.ts";
+import { yieldNow } from "./core/yield-now.ts";
 import { type ClusterMessage, type MemberMessage, SEAT, type SeatData } from "./host/cluster-messages.ts";
 import { listen, type TcpListener } from "./io/tcp.ts";
 import { SharedTcpListener } from "./io/tcp-listener.ts";
@@ -79,15 +80,15 @@ export async function clusterWorker<T>(
   options: Omit<RunOptions, "signal"> = {},
 ): Promise<void> {
   const seatData = takeSeat();
-  const { port } = seatData;
+  const { port, cleanupMs } = seatData;
   const seat = new ClusterSeat(seatData);
   const controller = new AbortController();
   port.on("message", (message: ClusterMessage) => {
     if (message === "stop") seat.stopping.set();
-    else controller.abort(new CancelledError("the task of this Worker", "the cluster ends"));
+    else void afterOthers(() => controller.abort(new CancelledError("the task of this Worker", "the cluster ends")));
   });
   try {
-    const value = await run(() => task(seat), { ...options, signal: controller.signal });
+    const value = await run(() => task(seat), { cleanupMs, ...options, signal: controller.signal });
     seat.tell({ kind: "ended", value });
   } catch (error) {
     if (error !== controller.signal.reason) throw error;
@@ -96,6 +97,12 @@ export async function clusterWorker<T>(
     // From here on nothing of the cluster keeps the Worker.
     port.close();
   }
+}
+
+/** A task that was told to stop a moment ago knows that first: it is before this one in the queue. */
+async function afterOthers(then: () => void): Promise<void> {
+  await run(() => yieldNow());
+  then();
 }
 
 let hasSeat = false;

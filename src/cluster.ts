@@ -12,6 +12,7 @@
  * from its listener. It belongs to this thread, which closes it when all Workers have let go of it.
  */
 
+import { DEFAULT_CLEANUP_MS } from "./core/cleanup-timer.ts";
 import { assertInteger, assertTime, describeValue, UnsupportedError } from "./core/errors.ts";
 import type { Operation } from "./core/operation.ts";
 import { scope } from "./core/scope-region.ts";
@@ -34,6 +35,8 @@ export interface ClusterOptions extends Omit<ListenOptions, "reusePort"> {
   readonly workers?: number | undefined;
   /** How long the Workers have to end by themselves when the cluster is to end, in milliseconds; by default 10,000. */
   readonly graceMs?: number | undefined;
+  /** How long the clean-up of what is cancelled then may take, in milliseconds; by default 5,000. */
+  readonly cleanupMs?: number | undefined;
   /** How they share the port; by default `kernel` on Linux and FreeBSD, and `descriptor` elsewhere. */
   readonly sharing?: Sharing | undefined;
   /** What each Worker gets as `seat.data`, a copy. */
@@ -60,14 +63,16 @@ export interface ClusterOptions extends Omit<ListenOptions, "reusePort"> {
  *   platform does not have; RangeError and TypeError for options that are none
  */
 export function* startCluster(options: ClusterOptions): Operation<Cluster> {
-  const { workers = coreCount(), graceMs = DEFAULT_GRACE_MS, sharing = defaultSharing() } = options;
+  const { workers = coreCount(), sharing = defaultSharing() } = options;
+  const { graceMs = DEFAULT_GRACE_MS, cleanupMs = DEFAULT_CLEANUP_MS } = options;
   assertListenOptions("startCluster", options);
   assertInteger("startCluster: workers", workers, 1, MOST_WORKERS);
   assertTime("startCluster: graceMs", graceMs);
+  assertTime("startCluster: cleanupMs", cleanupMs);
   assertSharing(sharing);
   const file = toFile(options.worker);
   const place = sharing === "kernel" ? yield* reserve(options) : yield* listen(options);
-  const cluster = new Cluster(place, sharing, graceMs);
+  const cluster = new Cluster(place, sharing, graceMs, cleanupMs);
   let isUp = false;
   try {
     yield* cluster.open(file, workers, options);
@@ -89,6 +94,7 @@ export class Cluster {
     /** How the Workers share the port. */
     readonly sharing: Sharing,
     private readonly graceMs: number,
+    private readonly cleanupMs: number,
   ) {}
 
   /** Where the Workers listen. */
@@ -127,7 +133,7 @@ export class Cluster {
   *open(file: URL, count: number, { backlog, data }: ClusterOptions): Operation<void> {
     const descriptor = this.place instanceof TcpListener ? this.place.descriptor : null;
     for (let index = 0; index < count; index++) {
-      const seat = { index, count, address: this.address, backlog, descriptor, data };
+      const seat = { index, count, address: this.address, backlog, descriptor, data, cleanupMs: this.cleanupMs };
       this.members.push(new ClusterMember(file, seat, this.closeWhenReleased));
     }
     for (const member of this.members) yield* member.untilListening();
@@ -154,12 +160,21 @@ export class Cluster {
       yield* scope(
         function* keep(this: Cluster, members: Scope): Operation<void> {
           for (const member of this.members)
-            yield* members.spawn(() => attend(member, this.graceMs), { name: `worker ${member.index + 1}` });
+            yield* members.spawn(() => this.attend(member), { name: `worker ${member.index + 1}` });
         }.bind(this),
         { name: "cluster", cleanupMs: Infinity },
       );
     } finally {
       this.place.close();
+    }
+  }
+
+  /** Once the task of a Worker is cancelled, it has a moment more than its clean-up may take to tell its end. */
+  private *attend(member: ClusterMember): Operation<void> {
+    try {
+      yield* member.untilEnded();
+    } finally {
+      if (!member.hasEnded) yield* member.end(this.graceMs, this.cleanupMs + TELLING_MS);
     }
   }
 
@@ -176,14 +191,6 @@ export interface ClusterWorkerView {
   readonly hasEnded: boolean;
   /** What its task has returned; undefined before. */
   readonly value: unknown;
-}
-
-function* attend(member: ClusterMember, graceMs: number): Operation<void> {
-  try {
-    yield* member.untilEnded();
-  } finally {
-    if (!member.hasEnded) yield* member.end(graceMs);
-  }
 }
 
 function coreCount(): number {
@@ -215,6 +222,8 @@ const BALANCING_PLATFORMS: readonly NodeJS.Platform[] = ["linux", "freebsd"];
 
 /** Long for most requests, short for whoever waits for the next version to start. */
 const DEFAULT_GRACE_MS = 10_000;
+
+const TELLING_MS = 1_000;
 
 /** They serve nobody yet. Short of the time that the clean-up of whoever starts the cluster has. */
 const ABANDONED_MS = 1_000;

@@ -67,7 +67,7 @@ export interface ServeOptions<Connection = TcpStream> {
  *
  * When it is cancelled, as by Ctrl-C in `main`, and when `until` has ended, it ends gracefully: it closes the listener, waits
  * for the connections up to `graceMs`, and cancels those that are left, whose `finally` blocks run and are waited for. Whoever
- * cancelled it waits for that.
+ * cancelled it waits for that. A cancel while it ends already, because `until` has ended, cancels the connections at once.
  *
  * Instead of a place it takes a listener, which it closes at its end: whoever opens it can tell its address. Each Worker of a
  * cluster serves in the same way (`startCluster`).
@@ -110,6 +110,8 @@ function isAcceptor<Connection>(place: ListenOptions | Acceptor<Connection>): pl
 
 class Service<Connection extends Closable> {
   private readonly stopping = new Latch({ name: "the end of the server" });
+  /** That of the connections that are left, once the server is to end. */
+  private limit: TimeLimit | null = null;
   private readonly seats: Semaphore | null;
   private readonly taskName: string;
   private readonly report: (error: unknown, connection: Connection) => void;
@@ -117,7 +119,7 @@ class Service<Connection extends Closable> {
   constructor(
     private readonly listener: Acceptor<Connection>,
     private readonly task: ConnectionTask<Connection>,
-    private readonly graceMs: number,
+    private graceMs: number,
     mostConnections: number,
     private readonly options: ServeOptions<Connection>,
   ) {
@@ -141,13 +143,19 @@ class Service<Connection extends Closable> {
     yield* join(yield* service.spawn(() => shield(() => this.serve()), { name: "a server" }));
   }
 
-  /** Cancelled or not, its end is the wish to stop. */
+  /** Cancelled or not, the end of `until` is the wish to stop. A cancel that comes after that is meant. */
   private *watch(until: TaskBody<unknown>): Operation<void> {
     try {
       if (typeof until === "function") yield* until();
       else yield* until;
     } finally {
       this.stopping.set();
+    }
+    try {
+      yield* new Latch().wait();
+    } finally {
+      this.graceMs = 0;
+      this.limit?.expireAfter(0);
     }
   }
 
@@ -159,6 +167,7 @@ class Service<Connection extends Closable> {
   private *untilStopped(connections: Scope, limit: TimeLimit): Operation<void> {
     yield* race([() => this.welcome(connections), () => this.stopping.wait()]);
     this.listener.close();
+    this.limit = limit;
     limit.expireAfter(this.graceMs);
   }
 

@@ -65,7 +65,7 @@ function readCommandLine() {
   const { "grace-ms": graceMs, ...others } = readArguments(
     "bun tasks/echo-cluster.ts [--workers N] [--port N] [--host H] [--grace-ms N] [--sharing kernel|descriptor]",
     {
-      workers: (text = String(availableParallelism())) => toCount(text),
+      workers: (text = String(availableParallelism())) => toCount(text, 1),
       port: (text = "0") => toPort(text),
       host: (text = "127.0.0.1") => toText(text),
       "grace-ms": (text = "2000") => toCount(text),

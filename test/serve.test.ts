@@ -110,6 +110,17 @@ describe("serve", () => {
     expect(door.log).toEqual(["door closed", "7000 served", "7000 closed", "20000 closed", "door closed"]);
   });
 
+  test("cancels the connections at once when it is cancelled while it ends already", async () => {
+    const door = new Door();
+    door.come("1000");
+    const endMs = await virtualTime(function* (world) {
+      yield* moveOnAfter(150, () => serve(door, stay, { until: sleep(100), graceMs: Infinity }));
+      return world.nowMs;
+    });
+    expect(endMs).toBe(150);
+    expect(door.log).toEqual(["door closed", "1000 closed", "door closed"]);
+  });
+
   test("cancels the connections at once if there is no grace", async () => {
     const door = new Door();
     door.come("1000");

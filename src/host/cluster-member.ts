@@ -107,7 +107,7 @@ export class ClusterMember {
    * Ends it: gracefully within `graceMs`, by a cancel of its task within `cancelMs`, or else by force.
    * @throws ClusterError if even that has not ended its thread: native code does not return
    */
-  *end(graceMs: number, cancelMs = CANCEL_MS): Operation<void> {
+  *end(graceMs: number, cancelMs: number): Operation<void> {
     this.tell("stop");
     if (yield* this.isGoneWithin(graceMs)) return;
     this.tell("cancel");
@@ -196,8 +196,5 @@ class Happening {
 function workerThreads(): typeof import("node:worker_threads") {
   return process.getBuiltinModule("node:worker_threads");
 }
-
-/** What a Worker's own tasks have for their clean-up, and a little more. */
-const CANCEL_MS = 6_000;
 
 const TERMINATE_MS = 5_000;

@@ -23,6 +23,8 @@ export interface SeatData {
   /** The listener that is shared; null if each Worker has its own. */
   readonly descriptor: number | null;
   readonly data: unknown;
+  /** How long the clean-up of a task that is cancelled may take, in milliseconds. */
+  readonly cleanupMs: number;
 }
 
 /** Where `workerData` has it: no symbol survives being copied to another thread. */
