@@ -7,8 +7,8 @@
  * process's, so that all threads can accept from one listener; each connection then wakes all threads that sleep, and the
  * busiest ones accept least.
  *
- * Decision. Where the kernel balances, each Worker listens by itself, and the cluster only holds the address, so that port 0
- * is the same port for all and stays so. Elsewhere, and where it is asked for, the cluster listens, and the Workers accept
+ * Decision. Where the kernel balances, each Worker listens by itself, and the cluster holds the address until all of them do,
+ * so that port 0 is the same port for all. Elsewhere, and where it is asked for, the cluster listens, and the Workers accept
  * from its listener. It belongs to this thread, which closes it when all Workers have let go of it.
  */
 
@@ -23,7 +23,7 @@ import type { Task } from "./core/task.ts";
 import { ClusterMember } from "./host/cluster-member.ts";
 import type { Sharing } from "./host/cluster-messages.ts";
 import { listen, type ListenOptions, TcpListener } from "./io/tcp.ts";
-import { assertListenOptions, reserve, type TcpReservation } from "./io/tcp-listener.ts";
+import { assertListenOptions, reserve, TcpReservation } from "./io/tcp-listener.ts";
 
 export { ClusterError } from "./host/cluster-member.ts";
 export type { Sharing } from "./host/cluster-messages.ts";
@@ -137,6 +137,8 @@ export class Cluster {
       this.members.push(new ClusterMember(file, seat, this.closeWhenReleased));
     }
     for (const member of this.members) yield* member.untilListening();
+    // Now the address is the Workers'. On FreeBSD a socket that is only bound would be handed connections as well.
+    if (this.place instanceof TcpReservation) this.place.close();
     this.keeper = yield* spawn(() => this.keep(), { name: "cluster" });
   }
 
