@@ -69,9 +69,8 @@ export class TcpListener extends Listener<TcpStream> {
 }
 
 /**
- * A place that is taken, though nobody listens there yet: for several listeners that share it with `reusePort`. Without one,
- * the port that the system chose for the first of them could be another program's by the time of the second. The kernel
- * hands connections only to those that listen.
+ * A place that is taken, though nobody listens there yet: for several listeners that are to share it with `reusePort`. The
+ * system gives its port to nobody who leaves the choice to it. Linux hands connections only to those that listen.
  */
 export class TcpReservation implements Disposable {
   private isClosed = false;
