@@ -22,6 +22,7 @@ pub const Registration = struct {
     token: ring_file.Token,
     interest: u32,
     delivery: queue.Delivery,
+    is_datagram: bool,
     /// Through whom it is polled.
     driver: *Drivers.Driver,
     /// Events that are still to be told.
@@ -34,11 +35,11 @@ pub const Registration = struct {
     /// What became ready and is not in the ring yet.
     found: u32 = 0,
     is_registered: bool = true,
-    /// In the list of those that are to be polled (anew).
-    changed: Node = .{},
-    is_changed: bool = false,
+    /// In one of the lists of those that are to be polled (anew).
+    poll_node: Node = .{},
+    poll_list: PollList = .none,
     /// In the list of those of which something was found.
-    ready: Node = .{},
+    ready_node: Node = .{},
     is_ready: bool = false,
 
     pub const PollState = enum {
@@ -48,17 +49,19 @@ pub const Registration = struct {
         cancelled,
     };
 
+    pub const PollList = enum { none, due, later };
+
     pub fn fromOperation(context: *anyopaque) *Registration {
         const operation: *afd.Operation = @ptrCast(@alignCast(context));
         return @fieldParentPtr("operation", operation);
     }
 
-    pub fn fromChanged(node: *Node) *Registration {
-        return @fieldParentPtr("changed", node);
+    pub fn fromPollNode(node: *Node) *Registration {
+        return @fieldParentPtr("poll_node", node);
     }
 
-    pub fn fromReady(node: *Node) *Registration {
-        return @fieldParentPtr("ready", node);
+    pub fn fromReadyNode(node: *Node) *Registration {
+        return @fieldParentPtr("ready_node", node);
     }
 
     /// That the handle was closed is always asked for, so that a number that is in use again is not taken for the socket
@@ -89,13 +92,33 @@ pub const Registration = struct {
     pub fn note(registration: *Registration, events: u32) bool {
         const fresh = events & registration.wanted;
         if (fresh == 0) return false;
-        registration.found |= toReadiness(fresh, registration.interest);
-        switch (registration.delivery) {
-            .edge => registration.wanted &= ~fresh,
-            .level => {},
-            .one_shot => registration.wanted = 0,
-        }
-        return true;
+        registration.found |= registration.toReadiness(fresh);
+        if (registration.delivery == .edge) registration.wanted &= ~fresh;
+        return registration.found != 0;
+    }
+
+    /// What was found is told now. Returns it.
+    pub fn take(registration: *Registration) u32 {
+        const found = registration.found;
+        registration.found = 0;
+        if (found != 0 and registration.delivery == .one_shot) registration.wanted = 0;
+        return found;
+    }
+
+    /// On a reset and on a failed connect whoever waits must look, for whatever it waits. Of a datagram socket it is an error
+    /// that waits to be fetched, after which the socket goes on. At the end of what the peer sends a read returns at once.
+    fn toReadiness(registration: *const Registration, events: u32) u32 {
+        const has_failed = events & (Event.abort | Event.connect_fail) != 0;
+        const is_broken = has_failed and !registration.is_datagram;
+        var asked: u32 = 0;
+        if (is_broken or events & (Event.receive | Event.accept | Event.disconnect) != 0) asked |= Readiness.readable;
+        if (is_broken or events & Event.send != 0) asked |= Readiness.writable;
+        if (events & Event.receive_expedited != 0) asked |= Readiness.priority;
+        var readiness = asked & registration.interest;
+        if (events & Event.disconnect != 0) readiness |= Readiness.read_closed;
+        if (has_failed) readiness |= Readiness.failed;
+        if (is_broken) readiness |= Readiness.read_closed | Readiness.write_closed | Readiness.hung_up;
+        return readiness;
     }
 };
 
@@ -108,19 +131,3 @@ pub fn toEvents(interest: u32) u32 {
     if (interest & Readiness.priority != 0) events |= Event.receive_expedited;
     return events;
 }
-
-/// On a reset and on a failed connect whoever waits must look, for whatever it waits. At the end of what the peer sends a
-/// read returns at once.
-fn toReadiness(events: u32, interest: u32) u32 {
-    const is_broken = events & (Event.abort | Event.connect_fail) != 0;
-    var asked: u32 = 0;
-    if (is_broken or events & (Event.receive | Event.accept | Event.disconnect) != 0) asked |= Readiness.readable;
-    if (is_broken or events & Event.send != 0) asked |= Readiness.writable;
-    if (events & Event.receive_expedited != 0) asked |= Readiness.priority;
-    var readiness = asked & interest;
-    if (events & Event.disconnect != 0) readiness |= Readiness.read_closed;
-    if (is_broken) readiness |= broken;
-    return readiness;
-}
-
-const broken = Readiness.read_closed | Readiness.write_closed | Readiness.hung_up | Readiness.failed;
