@@ -22,13 +22,15 @@ fn addSharedLibrary(
     target: std.Build.ResolvedTarget,
     optimize: std.builtin.OptimizeMode,
 ) *std.Build.Step.Compile {
+    const must_fit_page = hasLargePages(target) and optimize == .ReleaseFast;
     return b.addLibrary(.{
         .name = "bun_reactor",
         .linkage = .dynamic,
         .root_module = b.createModule(.{
             .root_source_file = b.path("src/abi.zig"),
             .target = target,
-            .optimize = optimize,
+            .optimize = if (must_fit_page) .ReleaseSmall else optimize,
+            .unwind_tables = if (must_fit_page) .none else null,
             .strip = optimize != .Debug,
             // The reactor thread and the executor's thread are both inside the library at once.
             .single_threaded = false,
@@ -36,6 +38,12 @@ fn addSharedLibrary(
             .imports = &.{optionsOf(b, false)},
         }),
     });
+}
+
+/// On arm64 macOS each part of a file begins on a page of 16 KiB, and there are four: code, two of pointers and the names. Code that does
+/// not fit into one page would take a second one with some hundred bytes of it.
+fn hasLargePages(target: std.Build.ResolvedTarget) bool {
+    return target.result.os.tag == .macos and target.result.cpu.arch == .aarch64;
 }
 
 /// Where the C library is the system's interface. Linux has one of its own, and the library is the same for all C libraries.

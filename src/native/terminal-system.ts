@@ -11,7 +11,7 @@ export function terminalSystem(functions: NativeFunctions): TerminalSystem {
     openController: functions.terminal_open_controller,
     pathOf: (controller) => {
       const number = functions.terminal_number(controller);
-      return number < 0 ? number : `/dev/pts/${number}`;
+      return number < 0 ? number : pathOfTerminal(number);
     },
     openPeer: functions.terminal_open_peer,
     getMode: (descriptor) => {
@@ -48,6 +48,10 @@ export function terminalSystem(functions: NativeFunctions): TerminalSystem {
     discard: functions.terminal_discard,
     setExclusive: (descriptor, isOn) => functions.terminal_set_exclusive(descriptor, isOn ? 1 : 0),
   };
+}
+
+function pathOfTerminal(number: number): string {
+  return process.platform === "darwin" ? `/dev/ttys${String(number).padStart(3, "0")}` : `/dev/pts/${number}`;
 }
 
 /** `Line` in `zig/src/terminal.zig`; used for one call at a time, so one serves a whole thread. */

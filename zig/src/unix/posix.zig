@@ -192,9 +192,11 @@ const NativeAddress = extern struct {
         const name = native.name[0..@min(length_bytes - @sizeOf(sockets.AddressHead), native.name.len)];
         // The zero behind a path may count as well.
         const is_abstract = system.has_abstract_names and name[0] == 0;
-        const end = if (is_abstract) name.len else std.mem.indexOfScalar(u8, name, 0) orelse name.len;
-        @memcpy(address.bytes[0..end], name[0..end]);
-        address.length = @intCast(end);
+        for (name) |byte| {
+            if (byte == 0 and !is_abstract) return;
+            address.bytes[address.length] = byte;
+            address.length += 1;
+        }
     }
 };
 
