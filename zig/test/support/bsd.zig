@@ -51,6 +51,7 @@ pub const Errno = struct {
     pub const not_implemented = 78; // ENOSYS
 };
 
+pub const has_local_pairs = true;
 pub const has_pipes = true;
 pub const has_files = true;
 pub const has_duplicates = true;
@@ -58,7 +59,21 @@ pub const has_descriptor_limit = true;
 pub const has_signals = true;
 pub const has_watching = false;
 pub const has_processes = false;
+pub const has_terminals = true;
+pub const has_speed_constants = false;
+pub const has_unix_datagrams = true;
+pub const has_unix_pairs = true;
+pub const has_passing = true;
+pub const has_credentials = true;
+pub const has_abstract_names = false;
+pub const has_shared_ports = true;
 pub const has_status_flags = true;
+
+/// unix(4)
+pub const longest_path_bytes = 104;
+
+/// What the kernel gives of a socket's buffer for each byte that is asked for.
+pub const buffer_factor = 1;
 
 pub const Thread = c.pthread_t;
 
@@ -80,6 +95,11 @@ pub fn openPair() ![2]i32 {
     _ = try support.check(resultOf(socketpair(family_unix, type_stream, 0, &ends)));
     for (ends) |end| try prepare(end);
     return ends;
+}
+
+/// POSIX promises the lowest free number.
+pub fn openPairWithNumber(_: i32) ![2]i32 {
+    return openPair();
 }
 
 pub fn openPipe() ![2]i32 {
@@ -215,6 +235,10 @@ pub fn sendOutOfBand(descriptor: i32, bytes: []const u8) i32 {
 /// Without MSG_NOSIGNAL, and to a socket that SO_NOSIGPIPE was not set for.
 pub fn sendWithSignal(descriptor: i32, bytes: []const u8) i32 {
     return write(descriptor, bytes);
+}
+
+pub fn hasUnixSockets() bool {
+    return true;
 }
 
 pub fn hasIpv6Loopback() bool {

@@ -56,7 +56,7 @@ pub fn needKeptErrors() !void {
 }
 
 /// kqueue(2): what a call has no room for, the next one tells.
-pub fn forgetsEvents() !bool {
+pub fn forgetsWaitingEvents() !bool {
     if (!support.has_kqueue) return false;
     const kq = try open();
     defer support.closeDescriptor(kq);

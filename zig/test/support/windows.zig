@@ -41,6 +41,7 @@ pub const Errno = struct {
     pub const address_in_use = 4091; // EADDRINUSE
 };
 
+pub const has_local_pairs = false;
 pub const has_pipes = false;
 pub const has_files = false;
 pub const has_duplicates = false;
@@ -48,7 +49,21 @@ pub const has_descriptor_limit = false;
 pub const has_signals = false;
 pub const has_watching = false;
 pub const has_processes = false;
+pub const has_terminals = false;
+pub const has_speed_constants = false;
+pub const has_unix_datagrams = false;
+pub const has_unix_pairs = false;
+pub const has_passing = false;
+pub const has_credentials = false;
+pub const has_abstract_names = false;
+pub const has_shared_ports = false;
 pub const has_status_flags = false;
+
+/// A zero follows.
+pub const longest_path_bytes = 107;
+
+/// What the kernel gives of a socket's buffer for each byte that is asked for.
+pub const buffer_factor = 1;
 
 pub const Thread = u32;
 
@@ -72,6 +87,28 @@ pub fn openPair() ![2]i32 {
     }
     return .{ connection.own, connection.peer };
 }
+
+/// Nobody promises who gets a free number next, but somebody gets it soon.
+pub fn openPairWithNumber(number: i32) ![2]i32 {
+    var others: [most_attempts]i32 = undefined;
+    var count: usize = 0;
+    defer for (others[0..count]) |other| close(other);
+    while (count < most_attempts) {
+        const descriptor = try support.check(socket.create(ipv4));
+        if (descriptor == number) return connectPair(descriptor);
+        others[count] = descriptor;
+        count += 1;
+    }
+    return support.skip("Windows gave the free number to nobody again");
+}
+
+fn connectPair(own: i32) ![2]i32 {
+    errdefer close(own);
+    const connection: support.Connection = try .openFrom(own, ipv4);
+    return .{ connection.own, connection.peer };
+}
+
+const most_attempts = 256;
 
 /// A pair whose own end is readable when `signal` was called, and writable always.
 pub const Counter = struct {
@@ -173,6 +210,19 @@ pub fn sendOutOfBand(descriptor: i32, bytes: []const u8) i32 {
     return send(toSocket(descriptor), bytes.ptr, @intCast(bytes.len), out_of_band);
 }
 
+/// Windows 10 1803 has them, Wine since version 9.
+pub fn hasUnixSockets() bool {
+    const family_unix = 1;
+    const made = WSASocketW(family_unix, type_stream, 0, null, 0, 0);
+    if (made == std.math.maxInt(usize)) return false;
+    std.debug.assert(closesocket(made) == 0);
+    return true;
+}
+
+pub fn removeFile(path: [*:0]const u8) i32 {
+    return if (DeleteFileA(path) != 0) 0 else -Errno.no_entry;
+}
+
 pub fn hasIpv6Loopback() bool {
     const address: extern struct { family: u16, port: u16, flow: u32, bytes: [16]u8, scope: u32 } = .{
         .family = family_ipv6,
@@ -181,7 +231,6 @@ pub fn hasIpv6Loopback() bool {
         .bytes = support.loopback(ipv6, 0).bytes,
         .scope = 0,
     };
-    const type_stream = 1;
     const made = WSASocketW(family_ipv6, type_stream, 0, null, 0, 0);
     if (made == std.math.maxInt(usize)) return false;
     defer std.debug.assert(closesocket(made) == 0);
@@ -223,8 +272,10 @@ const Level = struct {
 };
 
 const family_ipv6 = 23;
+const type_stream = 1;
 const handle_is_inherited: u32 = 1;
 
+extern "kernel32" fn DeleteFileA(path: [*:0]const u8) callconv(.winapi) i32;
 extern "kernel32" fn GetCurrentProcess() callconv(.winapi) *anyopaque;
 extern "kernel32" fn GetCurrentThreadId() callconv(.winapi) u32;
 extern "kernel32" fn GetHandleInformation(handle: *anyopaque, flags: *u32) callconv(.winapi) i32;
