@@ -10,12 +10,22 @@ pub fn build(b: *std.Build) void {
     const optimize = b.standardOptimizeOption(.{});
     const queue_name = b.option(QueueName, "queue", "The event queue that the contract suite runs over") orelse .native;
     const kqueue_folder = b.option([]const u8, "kqueue-lib-dir", "The folder of a libkqueue, for -Dqueue=kqueue on Linux");
-    b.installArtifact(addSharedLibrary(b, target, optimize));
+    installLibrary(b, addSharedLibrary(b, target, optimize));
     addTests(b, target, optimize, if (queue_name == .kqueue) chosenKqueue(b, target, kqueue_folder) else null);
 }
 
 /// `native` is that of the operating system.
 const QueueName = enum { native, kqueue };
+
+/// The library alone, in `lib` on every platform: Windows has an import library besides, for linkers, and we have none.
+fn installLibrary(b: *std.Build, library: *std.Build.Step.Compile) void {
+    const install = b.addInstallArtifact(library, .{
+        .dest_dir = .{ .override = .lib },
+        .implib_dir = .disabled,
+        .pdb_dir = .disabled,
+    });
+    b.getInstallStep().dependOn(&install.step);
+}
 
 fn addSharedLibrary(
     b: *std.Build,
@@ -35,7 +45,7 @@ fn addSharedLibrary(
             // The reactor thread and the executor's thread are both inside the library at once.
             .single_threaded = false,
             .link_libc = needsLibc(target),
-            .imports = &.{optionsOf(b, false)},
+            .imports = &.{ optionsOf(b, false), .{ .name = "build", .module = addBuildFacts(b) } },
         }),
     });
 }
@@ -67,6 +77,15 @@ fn chosenKqueue(b: *std.Build, target: std.Build.ResolvedTarget, folder: ?[]cons
         std.debug.panic("-Dqueue=kqueue needs -Dkqueue-lib-dir=DIR on Linux, where DIR has a libkqueue.so", .{});
     };
     return .{ .cwd_relative = b.pathFromRoot(path) };
+}
+
+/// What the library cannot know of itself. The scripts that build it count the hash over its sources.
+fn addBuildFacts(b: *std.Build) *std.Build.Module {
+    const hash = b.option([]const u8, "source-hash", "What the sources are, for the library's provenance");
+    const facts = b.addOptions();
+    facts.addOption([]const u8, "version", @import("build.zig.zon").version);
+    facts.addOption([]const u8, "source_hash", hash orelse "unknown");
+    return facts.createModule();
 }
 
 fn addTests(

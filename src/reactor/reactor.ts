@@ -12,7 +12,9 @@ import { assertTime, BusyError, ClosedError, ReactorError } from "../core/errors
 import type { Interest } from "../core/interest.ts";
 import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
-import { NativeQueue, PollResult } from "../native/queue.ts";
+import { nativeLibrary } from "../native/library.ts";
+import { reportsChanges, THIS_PLATFORM } from "../native/platform.ts";
+import { NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
 import { Linger, LONGEST_LINGER_US } from "./linger.ts";
@@ -23,6 +25,7 @@ import { type ReadyHandler, Registrator } from "./registrator.ts";
 export class Reactor implements Driver, Disposable {
   readonly system: System = nativeSystem();
   readonly timerSlackNs = TIMER_SLACK_NS;
+  readonly armsForEachWait = !reportsChanges(THIS_PLATFORM);
 
   private readonly channel = ReadyChannel.allocate();
   private readonly queue: NativeQueue;
@@ -45,10 +48,10 @@ export class Reactor implements Driver, Disposable {
    */
   constructor() {
     const { queue, ring } = this.channel.memory;
-    this.queue = new NativeQueue(queue, ring);
+    this.queue = new NativeQueue(queue, ring, nativeLibrary().functions);
     this.sources = new Registrator(this.queue, this);
     const result = this.queue.open();
-    if (result < 0) throw errorOf(result, "epoll_create1");
+    if (result < 0) throw errorOf(result, QueueCall.OPEN);
   }
 
   /** Where interest is registered. */
@@ -249,7 +252,7 @@ export class Reactor implements Driver, Disposable {
   }
 
   private pollFailed(result: number): void {
-    this.end(new ReactorError(`the event queue failed: ${errorOf(result, "epoll_wait").message}`));
+    this.end(new ReactorError(`the event queue failed: ${errorOf(result, QueueCall.WAIT).message}`));
   }
 
   /** Nothing will become ready any more: whoever waits is told why. */

@@ -2,7 +2,8 @@
 
 import { buildNative } from "../../scripts/build-native.ts";
 
-buildNative();
+// Whoever names a library has built it, for a platform on which Zig may not run.
+if ((process.env["BUN_REACTOR_LIBRARY"] ?? "") === "") buildNative();
 
 // The first warning of a process opens its standard error once more, for good: before any test looks at what is open.
 void process.stderr.fd;

@@ -9,6 +9,7 @@ const clock = @import("clock.zig");
 const datagram = @import("datagram.zig");
 const file = @import("file.zig");
 const process = @import("process.zig");
+const provenance = @import("provenance.zig");
 const queue = @import("queue.zig");
 const ring = @import("ring.zig");
 const socket = @import("socket.zig");
@@ -45,6 +46,11 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
         12 => @sizeOf(file.PipePair),
         else => 0,
     };
+}
+
+/// Where this file comes from, as text that ends with a zero.
+export fn bun_reactor_provenance() [*:0]const u8 {
+    return provenance.text;
 }
 
 export fn clock_monotonic_ns() f64 {
@@ -393,7 +399,10 @@ export fn watch_read(descriptor: i32, buffer: [*]align(4) u8, length: u32) i32 {
 fn toNanoseconds(timeout_ns: f64) i64 {
     if (std.math.isPositiveInf(timeout_ns)) return queue.forever;
     if (!(timeout_ns > 0)) return 0;
-    return @intFromFloat(@min(@ceil(timeout_ns), max_timeout_ns));
+    // Without @ceil, which is a function of a library on processors before SSE 4.1.
+    const shortened = @min(timeout_ns, max_timeout_ns);
+    const whole: i64 = @intFromFloat(shortened);
+    return whole + @intFromBool(@as(f64, @floatFromInt(whole)) < shortened);
 }
 
 /// A year: the caller asks again when it has passed.

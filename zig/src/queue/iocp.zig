@@ -51,9 +51,6 @@ pub const Queue = extern struct {
     reserved: [44]u8,
 };
 
-/// A poll fetches at most this many packets: 16 KiB of stack.
-const most_packets = 512;
-
 pub fn open(q: *Queue) i32 {
     const port = windows.CreateIoCompletionPort(windows.invalid_handle, null, 0, 0) orelse return lastFailure();
     const registry = Registry.create(port) orelse {
@@ -117,10 +114,9 @@ pub fn rearm(q: *Queue, descriptor: i32, interest: u32) i32 {
 
 pub fn poll(q: *Queue, ring: *Ring, timeout_ns: i64) i32 {
     const registry = q.registry orelse return -Errno.bad_descriptor;
-    const room = @min(ring.free(), most_packets);
+    const room = @min(ring.free(), registry_file.most_packets);
     if (room == 0) return -Errno.no_space;
     const deadline: Deadline = .after(timeout_ns);
-    var packets: [most_packets]windows.Packet = undefined;
     registry.lock();
     defer registry.unlock();
     registry.poll_number += 1;
@@ -129,7 +125,7 @@ pub fn poll(q: *Queue, ring: *Ring, timeout_ns: i64) i32 {
         const timeout_ms = if (registry.ready.first == null) deadline.left_ms() else 0;
         registry.is_polling = true;
         registry.unlock();
-        const fetched = registry_file.fetch(q.port.?, packets[0..room], timeout_ms);
+        const fetched = registry_file.fetch(q.port.?, registry.packets[0..room], timeout_ms);
         registry.lock();
         registry.is_polling = false;
         const is_woken = registry.process(fetched);

@@ -35,6 +35,8 @@ pub const Registry = struct {
     poll_number: u64,
     /// Whether a thread waits for packets at this moment.
     is_polling: bool,
+    /// What the queue's own poll fetches.
+    packets: [most_packets]Packet,
 
     pub fn create(port: Handle) ?*Registry {
         const registry: *Registry = @ptrCast(@alignCast(windows.allocate(@sizeOf(Registry)) orelse return null));
@@ -48,6 +50,7 @@ pub const Registry = struct {
             .outstanding = 0,
             .poll_number = 0,
             .is_polling = false,
+            .packets = undefined,
         };
         return registry;
     }
@@ -303,6 +306,9 @@ pub fn fetch(port: Handle, packets: []Packet, timeout_ms: u32) []Packet {
 fn failureOf(status: u32) i32 {
     return if (afd.isClosed(status)) -Errno.bad_descriptor else windows.fromStatus(status);
 }
+
+/// A poll fetches no more at once: enough for every ready connection of a busy server in one system call.
+pub const most_packets = 512;
 
 /// 2 KiB of stack.
 const settle_packets = 64;
