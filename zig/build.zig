@@ -72,10 +72,12 @@ fn optionsOf(b: *std.Build, has_kqueue_library: bool) std.Build.Module.Import {
 
 /// The folder of the implementation, or null if the system has its own.
 fn chosenKqueue(b: *std.Build, target: std.Build.ResolvedTarget, folder: ?[]const u8) ?std.Build.LazyPath {
-    if (target.result.os.tag != .linux) return null;
-    const path = folder orelse {
-        std.debug.panic("-Dqueue=kqueue needs -Dkqueue-lib-dir=DIR on Linux, where DIR has a libkqueue.so", .{});
-    };
+    switch (target.result.os.tag) {
+        .macos, .freebsd => return null,
+        .linux => {},
+        else => |os| std.process.fatal("-Dqueue=kqueue: there is no kqueue(2) on {t}", .{os}),
+    }
+    const path = folder orelse std.process.fatal("-Dqueue=kqueue needs -Dkqueue-lib-dir=DIR on Linux: the folder of libkqueue.so", .{});
     return .{ .cwd_relative = b.pathFromRoot(path) };
 }
 

@@ -25,7 +25,6 @@ pub const Errno = struct {
     pub const exists = 17; // EEXIST
     pub const invalid_argument = 22; // EINVAL
     pub const no_space = 28; // ENOSPC
-    pub const broken_pipe = 32; // EPIPE
     pub const again = 35; // EAGAIN
     pub const address_family_not_supported = 47; // EAFNOSUPPORT
     pub const name_too_long = 63; // ENAMETOOLONG
