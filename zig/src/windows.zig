@@ -104,10 +104,11 @@ pub fn toDescriptor(made: Socket) i32 {
     return @intCast(made);
 }
 
-/// Whether the number is a handle of this process.
+/// Whether the number is a handle of this process. One with its lowest bits set is only another name of a handle.
 pub fn isOpen(descriptor: i32) bool {
     var flags: u32 = undefined;
-    return descriptor >= 0 and GetHandleInformation(toHandle(descriptor), &flags) != 0;
+    if (descriptor < 0 or descriptor & tag_bits != 0) return false;
+    return GetHandleInformation(toHandle(descriptor), &flags) != 0;
 }
 
 /// Makes a socket that is non-blocking, and that no child process inherits.
@@ -250,6 +251,7 @@ pub fn free(memory: *anyopaque) void {
     _ = HeapFree(GetProcessHeap().?, 0, memory);
 }
 
+const tag_bits: i32 = 0b11;
 const heap_zero_memory: u32 = 0x08;
 
 /// `WSADATA`, which nobody reads here.

@@ -114,26 +114,21 @@ pub fn rearm(q: *Queue, descriptor: i32, interest: u32) i32 {
 
 pub fn poll(q: *Queue, ring: *Ring, timeout_ns: i64) i32 {
     const registry = q.registry orelse return -Errno.bad_descriptor;
-    const room = @min(ring.free(), registry_file.most_packets);
+    const room = ring.free();
     if (room == 0) return -Errno.no_space;
     const deadline: Deadline = .after(timeout_ns);
     registry.lock();
     defer registry.unlock();
-    registry.poll_number += 1;
+    registry.beginPoll();
     while (true) {
-        registry.submitChanges();
+        registry.submitDue();
         const timeout_ms = if (registry.ready.first == null) deadline.left_ms() else 0;
-        registry.is_polling = true;
-        registry.unlock();
-        const fetched = registry_file.fetch(q.port.?, registry.packets[0..room], timeout_ms);
-        registry.lock();
-        registry.is_polling = false;
-        const is_woken = registry.process(fetched);
+        const is_woken = registry.takePackets(timeout_ms);
         if (is_woken) _ = @atomicRmw(u32, &q.wake_pending, .Xchg, 0, .acq_rel);
         const pushed = registry.report(ring, room);
         if (pushed > 0 or is_woken) return @intCast(pushed);
-        // A poll that has to be put anew is put before the time is looked at: it may be answered at once.
-        if (registry.changed.first == null and deadline.left_ms() == 0) return 0;
+        // Polls that are due may be answered at once, so the time is looked at when there are none.
+        if (registry.due.first == null and deadline.left_ms() == 0) return 0;
     }
 }
 
