@@ -6,6 +6,7 @@ pub const datagram = @import("datagram.zig");
 pub const Errno = @import("errno.zig").Errno;
 pub const file = @import("file.zig");
 pub const kqueue_kernel = @import("queue/kqueue/kernel.zig");
+pub const kqueue_registry = @import("queue/kqueue/registry.zig");
 pub const linux = @import("linux.zig");
 pub const memory = @import("memory.zig");
 pub const process = @import("process.zig");
