@@ -1,8 +1,11 @@
 /** `bun run pack`: what is in the tarball, how large it is, and that the same sources give the same bytes. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { cpSync, existsSync, readFileSync, symlinkSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { findZig } from "../../scripts/build-native.ts";
+import { importsOf } from "../../scripts/pack/imports.ts";
 import { buildLibrary, LIBRARY_LIMIT_BYTES } from "../../scripts/pack/libraries.ts";
 import { pack, type Package, TARBALL_LIMIT_BYTES } from "../../scripts/pack.ts";
 import { TARGETS } from "../../scripts/targets.ts";
@@ -36,6 +39,39 @@ describe("a library", () => {
     expect(() => buildLibrary(target, { ...LIBRARY_FOLDERS, outputFolder: folder.name })).toThrow(
       /`zig build -Dtarget=x86_64-nowhere .*` in .* failed \(exit code/,
     );
+  });
+});
+
+describe("what a library wants of its system", () => {
+  const WRITE = 'extern "c" fn write(c_int, [*]const u8, usize) isize; export fn call() void { _ = write(1, "x", 1); }';
+  const BEEP =
+    'extern "user32" fn MessageBeep(c_uint) callconv(.winapi) c_int; export fn call() void { _ = MessageBeep(0); }';
+  const PROGRAMS: [target: string, source: string, library: string, symbols: string[]][] = [
+    ["x86_64-linux-musl", WRITE, "libc.so", ["write"]],
+    ["aarch64-macos", WRITE, "/usr/lib/libSystem.B.dylib", []],
+    ["x86_64-windows", BEEP, "USER32.dll", []],
+  ];
+
+  test.each(PROGRAMS)(
+    "is read from its file: %s",
+    (target, source, wanted, symbols) => {
+      using folder = temporaryFolder();
+      const program = join(folder.name, "wants.zig");
+      writeFileSync(program, source);
+      const library = join(folder.name, "library");
+      const build = ["build-lib", "-dynamic", "-OReleaseSmall", "-fstrip", "-target", target, `-femit-bin=${library}`];
+      const linked = target.endsWith("windows") ? build.concat("-luser32") : build.concat("-lc");
+      const { status, stderr } = spawnSync(findZig(), [...linked, program], { cwd: folder.name, encoding: "utf8" });
+      expect({ status, stderr }).toMatchObject({ status: 0 });
+      const imports = importsOf(readFileSync(library));
+      expect(imports.libraries).toContain(wanted);
+      expect(imports.symbols).toEqual(symbols);
+    },
+    PACK_LIMIT_MS,
+  );
+
+  test("cannot be told of a file that is no library", () => {
+    expect(() => importsOf(new TextEncoder().encode("no library at all"))).toThrow("no library of a known format");
   });
 });
 
@@ -136,6 +172,24 @@ describe("two packs", () => {
       const sources = (content: Uint8Array): string =>
         /sources=([0-9a-f]{64})/.exec(Buffer.from(content).toString("latin1"))![1]!;
       expect(sources(changed)).not.toBe(sources(buildLibrary(target!, LIBRARY_FOLDERS).content));
+    },
+    PACK_LIMIT_MS,
+  );
+
+  test(
+    "refuse a library that is too large, or wants a C library on Linux",
+    async () => {
+      const [target] = TEST_TARGETS;
+      const folders = { zigFolder: join(copy.name, "zig"), outputFolder: join(copy.name, "refused") };
+      const file = join(copy.name, "zig", "src", "clock.zig");
+      const before = readFileSync(file, "utf8");
+      await Bun.write(file, `${before}\nexport const ballast: [100_000]u8 = @splat(7);\n`);
+      expect(() => buildLibrary(target!, folders)).toThrow(
+        /the library for \S+ has 1\d{5} bytes, and 65536 at most will do/,
+      );
+      await Bun.write(file, `${before}\nextern fn getpid() i32;\nexport fn own_pid() i32 {\n    return getpid();\n}\n`);
+      expect(() => buildLibrary(target!, folders)).toThrow(/wants getpid, and no library that would have it/);
+      await Bun.write(file, before);
     },
     PACK_LIMIT_MS,
   );
