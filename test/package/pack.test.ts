@@ -125,8 +125,17 @@ describe("the package", () => {
     }
   });
 
+  test("has the documents that its documents link to", () => {
+    for (const path of paths.filter((name) => name.endsWith(".md"))) {
+      for (const [, link = ""] of contentOf(path).matchAll(/\]\(([^)#:]+\.\w+)(?:#[^)]*)?\)/g)) {
+        const target = join(dirname(path), link).replaceAll("\\", "/");
+        expect({ path, link, isThere: paths.includes(target) }).toMatchObject({ isThere: true });
+      }
+    }
+  });
+
   test("says in its own names of files what a user may open, and nothing of tests or of this machine", () => {
-    expect(paths.filter((path) => !/^(dist|native|docs)\/|^(package\.json|README\.md|LICENSE)$/.test(path))).toEqual(
+    expect(paths.filter((path) => !/^(dist|native|docs)\/|^(package\.json|[A-Z]+\.md|LICENSE)$/.test(path))).toEqual(
       [],
     );
     for (const { path, content } of everything.files) {
@@ -143,7 +152,14 @@ describe("two packs", () => {
     for (const name of ["src", "scripts", "docs", "zig/src", "zig/build.zig", "zig/build.zig.zon"]) {
       cpSync(join(ROOT, name), join(copy.name, name), { recursive: true });
     }
-    for (const name of ["package.json", "tsconfig.json", "README.md", "LICENSE"]) {
+    for (const name of [
+      "package.json",
+      "tsconfig.json",
+      "README.md",
+      "ARCHITECTURE.md",
+      "CONTRIBUTING.md",
+      "LICENSE",
+    ]) {
       cpSync(join(ROOT, name), join(copy.name, name));
     }
     symlinkSync(join(ROOT, "node_modules"), join(copy.name, "node_modules"));

@@ -14,7 +14,15 @@ const FOLDER = join(ROOT, "build", "test");
 
 /** What goes into the package, or makes it. */
 const INPUTS = ["src/**/*.ts", "scripts/**/*.{ts,json}", "zig/{build.zig,build.zig.zon,src/**/*.zig}", "docs/*.md"];
-const INPUT_FILES = ["package.json", "tsconfig.json", "bun.lock", "README.md", "LICENSE"];
+const INPUT_FILES = [
+  "package.json",
+  "tsconfig.json",
+  "bun.lock",
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "LICENSE",
+];
 
 /** This platform, and another one, whose library must not get into the way. */
 export const TEST_TARGETS: readonly Target[] = [
