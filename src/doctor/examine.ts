@@ -66,8 +66,9 @@ export async function examine(): Promise<Report> {
 
 function examineLibrary(problems: string[]): LibraryReport | null {
   try {
-    const { path, origin, tried } = findLibrary();
-    const provenance = provenanceOf(loadLibrary(path, tried));
+    const found = findLibrary();
+    const { path, origin, tried } = found;
+    const provenance = provenanceOf(loadLibrary(path, found));
     return { path, origin, tried, abiVersion: ABI_VERSION, provenance };
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findZig, ZIG_VERSION } from "../../scripts/build-native.ts";
 import { hashOfNativeSources } from "../../scripts/native-sources.ts";
@@ -193,10 +193,11 @@ describe("the native library", () => {
     expectAdvice(message);
   });
 
-  test("that is missing is an error that lists what was tried before", () => {
+  test("that is missing is an error that lists what was tried before, and ends with the advice for where it is from", () => {
     const path = join(folder, "nowhere.so");
-    const { message } = thrownBy(() => loadLibrary(path, ["/first does not exist", "/second does not exist"]));
-    expect(message).toContain("Tried before it: /first does not exist; /second does not exist.");
+    const lookUp = { tried: ["/first does not exist", "/second does not exist"], advice: "Set TMPDIR." };
+    const { message } = thrownBy(() => loadLibrary(path, lookUp));
+    expect(message).toEndWith("Tried before it: /first does not exist; /second does not exist. Set TMPDIR.");
   });
 
   test("of something else is an error that names the missing function", () => {
@@ -252,6 +253,21 @@ describe(`$${LIBRARY_VARIABLE}`, () => {
     const copy = join(folder, "chosen.so");
     copyFileSync(nativeLibrary().path, copy);
     const child = await runScript(importAndRun, { environment: { [LIBRARY_VARIABLE]: copy } });
+    expect(child).toMatchObject({ exitCode: 0, stderr: "", stdout: "ran\n" });
+  });
+
+  test("may be relative to the folder in which the library is first needed, for the reactor thread as well", async () => {
+    const copy = join(folder, "relative.so");
+    copyFileSync(nativeLibrary().path, copy);
+    const root = fileURLToPath(new URL("../..", import.meta.url));
+    const child = await runScript(
+      `import { run, sleep } from "./src/index.ts";
+       await run(() => sleep(0));
+       process.chdir("/");
+       await run(() => sleep(1));
+       console.log("ran");`,
+      { environment: { [LIBRARY_VARIABLE]: relative(root, copy) } },
+    );
     expect(child).toMatchObject({ exitCode: 0, stderr: "", stdout: "ran\n" });
   });
 
