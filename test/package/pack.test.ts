@@ -176,6 +176,17 @@ describe("a second checkout", () => {
     PACK_LIMIT_MS,
   );
 
+  // One of each format of files; those of Linux are in the tarballs above.
+  test.each(["darwin-arm64", "freebsd-x64", "win32-x64"])(
+    "gives the same library: %s",
+    (name) => {
+      const target = TARGETS.find((known) => known.name === name)!;
+      const folders = { zigFolder: zigFolder(), outputFolder: join(checkout, "build", "targets") };
+      expect(buildLibrary(target, folders).content).toEqual(buildLibrary(target, LIBRARY_FOLDERS).content);
+    },
+    PACK_LIMIT_MS,
+  );
+
   test("has the same hash of its native sources, and another one when a name or a content has changed", async () => {
     const hash = hashOfNativeSources(zigFolder());
     expect(hash).toBe(hashOfNativeSources(LIBRARY_FOLDERS.zigFolder));
