@@ -13,12 +13,12 @@ export const LIBRARY_LIMIT_BYTES = 64 * 1024;
 
 /**
  * The libraries that a library may want of its system. On Linux it speaks to the kernel itself, so that one file serves
- * every C library; elsewhere the C library is the system's interface.
+ * every C library; elsewhere the C library is the system's interface (FreeBSD has that of threads beside it).
  */
 export const SYSTEM_LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   linux: [],
   darwin: ["/usr/lib/libSystem.B.dylib"],
-  freebsd: ["libc.so.7"],
+  freebsd: ["libc.so.7", "libthr.so.3"],
   win32: ["ntdll.dll", "kernel32.dll", "ws2_32.dll"],
 };
 
@@ -67,7 +67,8 @@ function checkImports({ name, os }: Target, content: Uint8Array): void {
   const { libraries, symbols } = importsOf(content);
   // Windows does not tell capital letters in the names of files.
   const others = libraries.filter((library) => !allowed.includes(os === "win32" ? library.toLowerCase() : library));
-  if (others.length > 0) throw new Error(`the library for ${name} wants ${others.join(", ")}, which nobody may have`);
+  if (others.length > 0)
+    throw new Error(`the library for ${name} wants ${others.join(", ")}, which is no part of its system`);
   if (libraries.length > 0 || symbols.length === 0) return;
   throw new Error(`the library for ${name} wants ${symbols.join(", ")}, and no library that would have it`);
 }
