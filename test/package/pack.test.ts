@@ -29,7 +29,8 @@ describe("a library", () => {
       const provenance = /bun-reactor \S+ zig=\S+ target=(\S+) optimize=(\S+) sources=([0-9a-f]{64})\0/.exec(
         Buffer.from(content).toString("latin1"),
       );
-      expect(provenance?.slice(1, 3)).toEqual([target.zig, "ReleaseFast"]);
+      // ReleaseSmall where the system's large pages leave no room for more.
+      expect(provenance?.slice(1, 3)).toEqual([target.zig, expect.stringMatching(/^Release(Fast|Small)$/)]);
     },
     PACK_LIMIT_MS,
   );
