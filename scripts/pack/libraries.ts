@@ -8,7 +8,7 @@ import { hashOfNativeSources } from "../native-sources.ts";
 import type { Target } from "../targets.ts";
 import { importsOf } from "./imports.ts";
 
-/** What the issue of a small package allows: Zig's own start-up code and panic messages must not creep in. */
+/** There are eight of them in each installation. What makes one larger is Zig's own start-up code and panic messages. */
 export const LIBRARY_LIMIT_BYTES = 64 * 1024;
 
 /**
