@@ -4,9 +4,15 @@ import type { Run } from "./run.ts";
 
 export interface Outcome {
   readonly passed: number;
-  /** What failed, each in a line; a run that ended before its end is one of them. */
-  readonly failures: readonly string[];
+  /** What failed; a run that came to no end of its own is one of them. */
+  readonly failures: readonly Failure[];
   readonly skips: readonly Skip[];
+}
+
+export interface Failure {
+  readonly name: string;
+  /** What was printed about it, or an empty text. */
+  readonly details: string;
 }
 
 export interface Skip {
@@ -40,59 +46,73 @@ export function sumOf(outcomes: readonly Outcome[]): Outcome {
  * `bun test` itself and show what that printed.
  */
 export function outcomeOfBun(run: Run): Outcome {
-  const { passed, failures, skips, last } = countLines(run.output.replaceAll(COLOR, ""));
-  const summary = summaryOf(run.output.replaceAll(COLOR, ""));
-  const more = endOf(run, last) ?? (summary === null ? `printed no summary, after ${last}` : null);
-  if (more !== null) failures.push(more);
-  else if (summary !== null) failures.push(...differencesFrom(summary, passed, failures.length, skips.length, run));
+  const output = withoutColors(run.output);
+  const { passed, failures, skips, last } = countLines(output);
+  const summary = summaryOf(output);
+  const end = endOf(run, last) ?? (summary === null ? `it printed no summary, after ${last}` : null);
+  const problems =
+    end === null ? differencesFrom(summary ?? {}, passed, failures.length, skips.length, run.exitCode) : [end];
+  for (const problem of problems) failures.push({ name: `bun test: ${problem}`, details: lastLinesOf(output) });
   return { passed, failures, skips };
 }
 
 /** The outcome of the contract suite, whose lines zig/test/runner.zig describes. */
 export function outcomeOfZig(run: Run): Outcome {
-  const lines = run.output.replaceAll(COLOR, "").split("\n");
+  const output = withoutColors(run.output);
+  const lines = output.split("\n");
   const skips = lines.flatMap((line) => {
-    const [, name, reason] = /^skipped: (.*): (.*?)$/.exec(line) ?? [];
+    const [, name, reason] = /^skipped: (.*): (.*)$/.exec(line) ?? [];
     return name === undefined || reason === undefined ? [] : [{ name, reason }];
   });
-  const failures = lines.filter((line) => line.startsWith("failed: ")).map((line) => line.slice("failed: ".length));
-  const counted = lines.map((line) => /^(\d+) passed, (\d+) failed, (\d+) skipped$/.exec(line)).findLast(Boolean);
-  const passed = Number(counted?.[1] ?? 0);
-  const end = endOf(run, "the contract suite's last line");
-  if (end !== null && (run.isOverLimit || failures.length === 0)) return { passed, failures: [...failures, end], skips };
-  if (counted === undefined || counted === null) return { passed, failures: [...failures, NO_LAST_LINE], skips };
-  if (run.exitCode !== 0 && failures.length === 0) failures.push(`ended with exit code ${run.exitCode}`);
-  return { passed, failures, skips };
+  const failures = lines.flatMap((line) =>
+    line.startsWith("failed: ") ? [{ name: line.slice("failed: ".length), details: "" }] : [],
+  );
+  const counted = lines.flatMap((line) => /^(\d+) passed, \d+ failed, \d+ skipped$/.exec(line)?.[1] ?? []).at(-1);
+  const problem = endOf(run, "its last line") ?? problemOf(counted !== undefined, failures.length, run.exitCode);
+  if (problem !== null) failures.push({ name: `contract suite: ${problem}`, details: lastLinesOf(output) });
+  else if (failures.length > 0) failures[0] = { ...failures[0]!, details: lastLinesOf(output) };
+  return { passed: Number(counted ?? 0), failures, skips };
+}
+
+function problemOf(isCounted: boolean, failed: number, exitCode: number | null): string | null {
+  if (!isCounted) return "it ended without the line that counts its tests";
+  return exitCode !== 0 && failed === 0 ? `it ended with exit code ${exitCode}, though no test failed` : null;
 }
 
 /** The outcome of a program that only succeeds or fails, such as a compiler. */
 export function outcomeOfCommand(name: string, run: Run): Outcome {
   if (run.exitCode === 0) return { ...NOTHING, passed: 1 };
-  return { ...NOTHING, failures: [`${name}: ${endOf(run, "its start") ?? `exit code ${run.exitCode}`}`] };
+  const end = endOf(run, "no end") ?? `exit code ${run.exitCode}`;
+  return { ...NOTHING, failures: [{ name: `${name}: ${end}`, details: lastLinesOf(withoutColors(run.output)) }] };
 }
 
 interface CountedLines {
   passed: number;
-  readonly failures: string[];
+  readonly failures: Failure[];
   readonly skips: Skip[];
-  /** The test that ended last, or the file that began last: behind it is what ended the run. */
+  /** The test that ended last: behind it is what ended the run. */
   last: string;
 }
 
 function countLines(output: string): CountedLines {
   const counted: CountedLines = { passed: 0, failures: [], skips: [], last: "its start" };
   let file = "";
+  let printed: string[] = [];
   for (const line of output.split("\n")) {
     // Behind it failures are listed once more.
     if (/^\d+ tests? failed:$/.test(line)) break;
     file = /^(\S+\.test\.ts):$/.exec(line)?.[1] ?? file;
     const [, kind, text] = /^\((pass|fail|skip|todo)\) (.*)$/.exec(line) ?? [];
-    if (text === undefined) continue;
+    if (text === undefined) {
+      printed.push(line);
+      continue;
+    }
     const name = `${file}: ${text.replace(/ \[\d+\.\d+ms\]$/, "")}`;
     counted.last = name;
     if (kind === "pass") counted.passed++;
-    else if (kind === "fail") counted.failures.push(name);
+    else if (kind === "fail") counted.failures.push({ name, details: lastLinesOf(printed.join("\n")) });
     else counted.skips.push({ name, reason: kind === "todo" ? "to be written" : reasonIn(text) });
+    printed = [];
   }
   return counted;
 }
@@ -110,25 +130,39 @@ function summaryOf(output: string): Summary | null {
   return Object.fromEntries(counts.map(([, count, kind]) => [kind, Number(count)]));
 }
 
-function differencesFrom(summary: Summary, passed: number, failed: number, skipped: number, run: Run): string[] {
-  const { pass = 0, fail = 0, skip = 0, todo = 0, error = 0 } = summary;
+function differencesFrom(
+  { pass = 0, fail = 0, skip = 0, todo = 0, error = 0 }: Summary,
+  passed: number,
+  failed: number,
+  skipped: number,
+  exitCode: number | null,
+): string[] {
   const differences: string[] = [];
   if (pass !== passed || fail !== failed || skip + todo !== skipped) {
     const told = `${pass} passed, ${fail} failed and ${skip + todo} skipped`;
-    differences.push(`told of ${told}, but printed ${passed}, ${failed} and ${skipped} of them`);
+    differences.push(`its summary tells ${told}, its lines ${passed}, ${failed} and ${skipped}`);
   }
-  if (error > 0) differences.push(`had ${error} errors outside of tests`);
-  if (run.exitCode !== 0 && fail === 0 && error === 0) differences.push(`ended with exit code ${run.exitCode}`);
+  if (error > 0) differences.push(`${error} errors outside of tests`);
+  if (exitCode !== 0 && fail === 0 && error === 0) differences.push(`it ended with exit code ${exitCode}`);
   return differences;
 }
 
 /** How a run ended that did not end by itself, or null. */
 function endOf(run: Run, last: string): string | null {
-  if (run.isOverLimit) return `hung, and was ended after ${Math.round(run.durationMs / 1000)} s; it came to ${last}`;
-  return run.signal === null ? null : `crashed by ${run.signal}, after ${last}`;
+  if (run.isOverLimit) return `it hung, and was ended after ${Math.round(run.durationMs / 1000)} s; it came to ${last}`;
+  return run.signal === null ? null : `it crashed by ${run.signal}, after ${last}`;
 }
 
-const NO_LAST_LINE = "ended without the line that counts its tests";
+function withoutColors(output: string): string {
+  return output.replaceAll("\r", "").replaceAll(COLOR, "");
+}
+
+function lastLinesOf(text: string): string {
+  return text.trim().split("\n").slice(-MOST_DETAIL_LINES).join("\n");
+}
+
+/** What a failing test prints fits; the output of a whole run does not need to. */
+const MOST_DETAIL_LINES = 60;
 
 // oxlint-disable-next-line no-control-regex -- the escape character is what colours begin with
 const COLOR = /\x1b\[[0-9;]*m/g;

@@ -37,7 +37,8 @@ export async function runToEnd(command: readonly string[], options: RunOptions):
   // What it has left running would keep its outputs open, and serves nobody.
   endGroup(child.pid);
   await Promise.race([reading, Bun.sleep(LATE_OUTPUT_MS)]);
-  const { exitCode, signalCode: signal } = child;
+  const { exitCode } = child;
+  const signal = child.signalCode === null ? null : String(child.signalCode);
   return { output: output.text, exitCode, signal, isOverLimit, durationMs: performance.now() - startMs };
 }
 

@@ -8,9 +8,10 @@ import { UnsupportedError } from "../../src/core/errors.ts";
 import { LIBRARY_VARIABLE, loadLibrary, nativeLibrary, refuseUnsupportedPlatform } from "../../src/native/library.ts";
 import { runScript } from "../support/child.ts";
 import { thrownBy } from "../support/failure.ts";
+import { patient } from "../support/patience.ts";
 
 /** The compiler may have to share the machine with other tests. */
-const COMPILER_LIMIT_MS = 60_000;
+const COMPILER_LIMIT_MS = patient(60_000);
 
 let folder: string;
 

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { hostTurn } from "../../src/testing/host-turn.ts";
+import { patient } from "./patience.ts";
 
 export interface Holdings {
   /** The open descriptors with what they are, such as `7 anon_inode:[eventpoll]`. */
@@ -75,7 +76,7 @@ function readUnlessGone(read: () => string): string | null {
 }
 
 /** Longer than any thread takes to end, and met only by a test that fails. */
-const MOST_PATIENCE_MS = 2_000;
+const MOST_PATIENCE_MS = patient(2_000);
 
 /** What Bun calls the threads of its Workers. */
 const WORKER_THREAD_NAME = "Worker";

@@ -2,6 +2,7 @@
 
 import { dlopen } from "bun:ffi";
 import { closeSync, readSync, writeSync } from "node:fs";
+import { patient } from "./patience.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
@@ -19,7 +20,7 @@ export function blockUntilReadable(descriptor: number): void {
 }
 
 const POLL_IN = 1;
-const LONGEST_POLL_MS = 10_000;
+const LONGEST_POLL_MS = patient(10_000);
 
 /** Descriptors that are closed at the end of a block, unless the test has closed them before. */
 export abstract class Descriptors implements Disposable {
