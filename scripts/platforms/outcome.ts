@@ -83,7 +83,10 @@ function problemOf(isCounted: boolean, failed: number, exitCode: number | null):
 export function outcomeOfCommand(name: string, run: Run): Outcome {
   if (run.exitCode === 0) return { ...NOTHING, passed: 1 };
   const end = endOf(run, "no end") ?? `exit code ${run.exitCode}`;
-  return { ...NOTHING, failures: [{ name: `${name}: ${end}`, details: lastLinesOf(withoutColors(run.output)) }] };
+  const errors = withoutColors(run.output)
+    .split("\n")
+    .filter((line) => line.includes("error: "));
+  return { ...NOTHING, failures: [{ name: `${name}: ${end}`, details: errors.slice(0, MOST_ERRORS).join("\n") }] };
 }
 
 interface CountedLines {
@@ -99,8 +102,8 @@ function countLines(output: string): CountedLines {
   let file = "";
   let printed: string[] = [];
   for (const line of output.split("\n")) {
-    // Behind it failures are listed once more.
-    if (/^\d+ tests? failed:$/.test(line)) break;
+    // Behind it what was skipped or failed is listed once more.
+    if (/^\d+ tests? (skipped|todo|failed):$/.test(line)) break;
     file = /^(\S+\.test\.ts):$/.exec(line)?.[1] ?? file;
     const [, kind, text] = /^\((pass|fail|skip|todo)\) (.*)$/.exec(line) ?? [];
     if (text === undefined) {
@@ -160,6 +163,9 @@ function withoutColors(output: string): string {
 function lastLinesOf(text: string): string {
   return text.trim().split("\n").slice(-MOST_DETAIL_LINES).join("\n");
 }
+
+/** Compilers tell the first errors best. */
+const MOST_ERRORS = 10;
 
 /** What a failing test prints fits; the output of a whole run does not need to. */
 const MOST_DETAIL_LINES = 60;
