@@ -62,7 +62,10 @@ fn addTests(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.built
             .optimize = optimize,
             .imports = &.{.{ .name = "library", .module = library }},
         }),
+        .test_runner = .{ .path = b.path("test/runner.zig"), .mode = .simple },
     });
     const run = b.addRunArtifact(tests);
-    b.step("test", "Run the contract suite against this host's event queue").dependOn(&run.step);
+    if (b.args) |filters| run.addArgs(filters);
+    b.step("test", "Run the contract suite; arguments behind -- choose tests by parts of their names").dependOn(&run.step);
+    b.step("compile-test", "Compile the contract suite, also for a system that cannot run here").dependOn(&tests.step);
 }

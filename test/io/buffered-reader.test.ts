@@ -25,6 +25,7 @@ import {
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { thrownBy } from "../support/failure.ts";
 import { errorOf, openReactor, patternOf } from "../support/loopback.ts";
+import { effort } from "../support/effort.ts";
 
 beforeAll(openReactor);
 
@@ -48,7 +49,7 @@ describe("however the bytes are cut into pieces", () => {
       fc.property(INPUT, COMMANDS, fc.integer({ min: 1, max: 9 }), (pieces, commands, bufferBytes) => {
         blockOn(() => compare(new BufferedReader(new Pieces(pieces), { bufferBytes }), pieces, commands));
       }),
-      { numRuns: 500 },
+      { numRuns: effort(500) },
     );
   });
 
@@ -68,7 +69,7 @@ describe("however the bytes are cut into pieces", () => {
           yield* join(writing);
         });
       }),
-      { numRuns: 300 },
+      { numRuns: effort(300) },
     );
   });
 
@@ -87,7 +88,7 @@ describe("however the bytes are cut into pieces", () => {
           expect(asText(yield* reader.readToEnd())).toBe(source.rest);
         });
       }),
-      { numRuns: 200 },
+      { numRuns: effort(200) },
     );
   });
 });

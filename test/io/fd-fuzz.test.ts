@@ -22,6 +22,7 @@ import {
 } from "../../src/index.ts";
 import { duplicateTo, EventCounter } from "../support/libc.ts";
 import { onePoll } from "../support/loopback.ts";
+import { effort } from "../support/effort.ts";
 
 type Command =
   | { readonly act: "wait" | "waitBySource" | "cancel" | "signal" | "take" | "keep" | "letGo"; readonly place: number }
@@ -38,7 +39,7 @@ test("no wait ends with what another file did, and none is forgotten", () => {
       new Executor(reactor).blockOn(() => runAll(commands));
       expect(reactor.registrator().size).toBe(0);
     }),
-    { numRuns: 500 },
+    { numRuns: effort(500) },
   );
 });
 

@@ -26,6 +26,7 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryPath, temporaryFolder } from "../support/temporary.ts";
 import { settingsOf, speedOf } from "../support/terminals.ts";
+import { testUnless } from "../support/platform.ts";
 
 beforeAll(openReactor);
 
@@ -293,10 +294,9 @@ describe("what is no serial port", () => {
 });
 
 const SETPRIV = pathOf("setpriv");
-if (SETPRIV === null || process.getuid?.() !== 0)
-  console.log("skipped, for it needs setpriv(1) and an administrator: the system refuses a port to other programs");
+const MAY_NOT_DROP = SETPRIV === null || process.getuid?.() !== 0 ? "it needs setpriv(1) and an administrator" : null;
 
-test.skipIf(SETPRIV === null || process.getuid?.() !== 0)(
+testUnless(MAY_NOT_DROP)(
   "the system refuses a port to other programs while it is open, and words tell them",
   async () => {
     await run(function* main() {

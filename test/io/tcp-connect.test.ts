@@ -3,7 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import { blockOn, connect, listen, run, SystemError, type TcpStream, UnsupportedError } from "../../src/index.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
-import { errorOf, HAS_IPV6, leftSince, openSockets, WAYS } from "../support/loopback.ts";
+import { errorOf, NO_IPV6, leftSince, openSockets, WAYS } from "../support/loopback.ts";
+import { testUnless } from "../support/platform.ts";
 
 describe.each(WAYS)("connect under %s", (_name, way) => {
   test("a refused connection is told in the shape of Node.js's errors", async () => {
@@ -93,17 +94,14 @@ test("an unknown host is told as Node.js tells it", async () => {
   expect(error.message).toContain("nonexistent.invalid");
 });
 
-test.skipIf(!HAS_IPV6)(
-  `localhost inside blockOn stands for ::1 too${HAS_IPV6 ? "" : " (skipped: this machine has no ::1)"}`,
-  () => {
-    const host = blockOn(function* main() {
-      using listener = yield* listen({ port: 0, host: "::1" });
-      using client = yield* connect({ port: listener.address.port, host: "localhost" });
-      return client.remoteAddress.host;
-    });
-    expect(host).toBe("::1");
-  },
-);
+testUnless(NO_IPV6)("localhost inside blockOn stands for ::1 too", () => {
+  const host = blockOn(function* main() {
+    using listener = yield* listen({ port: 0, host: "::1" });
+    using client = yield* connect({ port: listener.address.port, host: "localhost" });
+    return client.remoteAddress.host;
+  });
+  expect(host).toBe("::1");
+});
 
 test("a name other than localhost inside blockOn is refused with what to do", () => {
   const error = thrownBy(() => blockOn(() => connect({ port: 80, host: "example.invalid" })), UnsupportedError);

@@ -21,15 +21,14 @@ import {
   yieldNow,
 } from "../../src/index.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
-import { errorOf, HAS_IPV6, leftSince, openSockets, patternOf, WAYS } from "../support/loopback.ts";
+import { errorOf, NO_IPV6, leftSince, openSockets, patternOf, WAYS } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
+import { testUnless } from "../support/platform.ts";
 
 const HERE: ListenOptions = { port: 0, host: "127.0.0.1" };
 
 const CONNECTIONS = 1000;
-const WITHOUT_IPV6 = HAS_IPV6 ? "" : " (skipped: this machine has no ::1)";
-
 describe.each(WAYS)("a listener under %s", (_name, way) => {
   test("accepts connections in the order in which they came", async () => {
     const before = openSockets();
@@ -262,7 +261,7 @@ describe.each(WAYS)("a listener under %s", (_name, way) => {
     });
   });
 
-  test.skipIf(!HAS_IPV6)(`listens on both families at once, and on IPv6 alone${WITHOUT_IPV6}`, async () => {
+  testUnless(NO_IPV6)("listens on both families at once, and on IPv6 alone", async () => {
     await way(function* main() {
       using everywhere = yield* listen({ port: 0 });
       expect(everywhere.address).toMatchObject({ host: "::", family: "IPv6" });

@@ -16,9 +16,10 @@ import {
   yieldNow,
 } from "../../src/index.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
-import { errorOf, HAS_IPV6, openReactor, patternOf, WAYS } from "../support/loopback.ts";
+import { errorOf, NO_IPV6, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { thrownBy } from "../support/failure.ts";
 import { receiveText, withUdpPair } from "../support/udp.ts";
+import { testUnless } from "../support/platform.ts";
 
 const HERE = "127.0.0.1";
 
@@ -250,7 +251,7 @@ describe.each(WAYS)("batches of datagrams under %s", (_name, way) => {
     });
   });
 
-  test.skipIf(!HAS_IPV6)("one batch for both families, and for sockets of either", async () => {
+  testUnless(NO_IPV6)("one batch for both families, and for sockets of either", async () => {
     await way(function* main() {
       using both = yield* bindUdp();
       using four = yield* bindUdp({ host: HERE });

@@ -22,8 +22,9 @@ import {
   type UdpDestination,
 } from "../../src/index.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
-import { errorOf, HAS_IPV6, openReactor, patternOf, WAYS } from "../support/loopback.ts";
+import { errorOf, NO_IPV6, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { openUdpPair, receiveText, receiveWhole, withUdpPair } from "../support/udp.ts";
+import { testUnless } from "../support/platform.ts";
 
 const HERE = "127.0.0.1";
 /** A host, and how a socket for both families shows it. */
@@ -31,8 +32,6 @@ const FAMILIES = [
   [HERE, "::ffff:127.0.0.1"],
   ["::1", "::1"],
 ] as const;
-const WITHOUT_IPV6 = HAS_IPV6 ? "" : " (skipped: this machine has no ::1)";
-
 describe.each(WAYS)("a UDP socket under %s", (_name, way) => {
   beforeAll(openReactor);
   expectNothingLeftBehind();
@@ -421,7 +420,7 @@ describe.each(WAYS)("a UDP socket under %s", (_name, way) => {
     });
   });
 
-  test.skipIf(!HAS_IPV6)(`by default it takes IPv6 and IPv4${WITHOUT_IPV6}`, async () => {
+  testUnless(NO_IPV6)("by default it takes IPv6 and IPv4", async () => {
     await way(function* main() {
       using server = yield* bindUdp();
       expect(server.address).toMatchObject({ host: "::", family: "IPv6" });
@@ -439,27 +438,24 @@ describe.each(WAYS)("a UDP socket under %s", (_name, way) => {
     });
   });
 
-  test.skipIf(!HAS_IPV6)(
-    `one of both families connects to peers of either, one after the other${WITHOUT_IPV6}`,
-    async () => {
-      await way(function* main() {
-        using socket = yield* bindUdp();
-        const { port } = socket.address;
-        for (const [host, shown] of [...FAMILIES, ...FAMILIES]) {
-          using peer = yield* bindUdp({ host });
-          yield* socket.connect(peer.address);
-          expect(socket.remoteAddress).toEqual({ host: shown, port: peer.address.port, family: "IPv6" });
-          expect(socket.address).toEqual({ host: shown, port, family: "IPv6" });
-          yield* socket.send("connected");
-          yield* peer.send("heard", (yield* receiveWhole(peer)).from);
-          expect(yield* receiveText(socket)).toBe("heard");
-        }
-        expect(() => socket.disconnect()).toThrow(UnsupportedError);
-      });
-    },
-  );
+  testUnless(NO_IPV6)("one of both families connects to peers of either, one after the other", async () => {
+    await way(function* main() {
+      using socket = yield* bindUdp();
+      const { port } = socket.address;
+      for (const [host, shown] of [...FAMILIES, ...FAMILIES]) {
+        using peer = yield* bindUdp({ host });
+        yield* socket.connect(peer.address);
+        expect(socket.remoteAddress).toEqual({ host: shown, port: peer.address.port, family: "IPv6" });
+        expect(socket.address).toEqual({ host: shown, port, family: "IPv6" });
+        yield* socket.send("connected");
+        yield* peer.send("heard", (yield* receiveWhole(peer)).from);
+        expect(yield* receiveText(socket)).toBe("heard");
+      }
+      expect(() => socket.disconnect()).toThrow(UnsupportedError);
+    });
+  });
 
-  test.skipIf(!HAS_IPV6)(`IPv6 with ipv6Only leaves the port to IPv4${WITHOUT_IPV6}`, async () => {
+  testUnless(NO_IPV6)("IPv6 with ipv6Only leaves the port to IPv4", async () => {
     await way(function* main() {
       using six = yield* bindUdp({ host: "::", ipv6Only: true });
       const { port } = six.address;
@@ -470,7 +466,7 @@ describe.each(WAYS)("a UDP socket under %s", (_name, way) => {
     });
   });
 
-  test.skipIf(!HAS_IPV6)(`an address of the wrong family is refused in clear words${WITHOUT_IPV6}`, async () => {
+  testUnless(NO_IPV6)("an address of the wrong family is refused in clear words", async () => {
     await way(function* main() {
       using six = yield* bindUdp({ host: "::", ipv6Only: true });
       using four = yield* bindUdp({ host: HERE });
@@ -492,7 +488,7 @@ describe.each(WAYS)("a UDP socket under %s", (_name, way) => {
     });
   });
 
-  test.skipIf(!HAS_IPV6)(`the zone of an address may be a number or a name${WITHOUT_IPV6}`, async () => {
+  testUnless(NO_IPV6)("the zone of an address may be a number or a name", async () => {
     await way(function* main() {
       using socket = yield* bindUdp({ host: "::1" });
       for (const host of ["::1%1", "::1%lo"]) {

@@ -22,6 +22,7 @@ import { change } from "../support/changing-tree.ts";
 import { openReactor } from "../support/loopback.ts";
 import { eventsUpToNow } from "../support/watching.ts";
 import { temporaryFolder } from "../support/temporary.ts";
+import { effort } from "../support/effort.ts";
 
 beforeAll(openReactor);
 
@@ -128,5 +129,5 @@ function* take(watcher: Watcher): Operation<WatchEvent> {
 }
 
 const MARKER = "MARKER";
-const ROUNDS = 40;
+const ROUNDS = effort(40);
 const STEPS_OF_ANOTHER = 500;

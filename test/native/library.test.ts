@@ -25,9 +25,10 @@ import {
 } from "../../src/native/library-file.ts";
 import { runScript } from "../support/child.ts";
 import { thrownBy } from "../support/failure.ts";
+import { patient } from "../support/patience.ts";
 
 /** The compiler may have to share the machine with other tests. */
-const COMPILER_LIMIT_MS = 60_000;
+const COMPILER_LIMIT_MS = patient(60_000);
 
 /** The beginnings of library files, as elf(5), Apple's loader.h and Microsoft's "PE Format" have them. */
 const FOREIGN_HEADERS: [platforms: string, header: Uint8Array][] = [

@@ -1,6 +1,7 @@
 /** Runs a Bun script in a process of its own: for tests of what ends a process, or must not disturb this one. */
 
 import { fileURLToPath } from "node:url";
+import { patient } from "./patience.ts";
 
 export interface ChildResult {
   readonly exitCode: number | null;
@@ -26,7 +27,7 @@ export interface ChildOptions {
  * package.
  */
 export async function runScript(source: string, options: ChildOptions = {}): Promise<ChildResult> {
-  const { command = [process.execPath], environment = {}, limitMs = 20_000 } = options;
+  const { command = [process.execPath], environment = {}, limitMs = patient(20_000) } = options;
   const child = Bun.spawn({
     cmd: [...command, "--eval", source],
     cwd: ROOT,

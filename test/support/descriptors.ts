@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { openedHandles } from "./opened-handles.ts";
 import { hostTurn } from "../../src/testing/host-turn.ts";
+import { patient } from "./patience.ts";
 
 export interface Holdings {
   /** The open descriptors with what they are, such as `7 anon_inode:[eventpoll]`. */
@@ -82,7 +83,7 @@ function readUnlessGone(read: () => string): string | null {
 const HAS_PROC = process.platform === "linux";
 
 /** Longer than any thread takes to end, and met only by a test that fails. */
-const MOST_PATIENCE_MS = 2_000;
+const MOST_PATIENCE_MS = patient(2_000);
 
 /** What Bun calls the threads of its Workers. */
 const WORKER_THREAD_NAME = "Worker";

@@ -5,6 +5,7 @@
 
 import { dlopen } from "bun:ffi";
 import { closeSync, readSync, writeSync } from "node:fs";
+import { patient } from "./patience.ts";
 import { loopbackPair, socketCalls } from "./socket-pairs.ts";
 
 const IS_WINDOWS = process.platform === "win32";
@@ -42,7 +43,7 @@ export function blockUntilReadable(descriptor: number): void {
 }
 
 const POLL_IN = 1;
-const LONGEST_POLL_MS = 10_000;
+const LONGEST_POLL_MS = patient(10_000);
 
 /** Descriptors that are closed at the end of a block, unless the test has closed them before. */
 export abstract class Descriptors implements Disposable {

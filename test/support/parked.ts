@@ -44,8 +44,11 @@ function reactorHasBaton(): boolean {
 /** Bun gives each Worker's thread this name. */
 const THREAD_NAME = "Worker";
 
-/** The numbers of the system calls that wait for an event queue (epoll_pwait, epoll_pwait2). */
-const WAITING_CALLS: readonly string[] = process.arch === "arm64" ? ["22", "441"] : ["281", "441"];
+/**
+ * The numbers of the system calls that wait for an event queue: epoll_pwait on arm64 and on x64, and epoll_pwait2. Not one of
+ * them is a call that waits on the other architecture, and under an emulator it is the host's that count.
+ */
+const WAITING_CALLS: readonly string[] = ["22", "281", "441"];
 
 /** Of a thread that ends meanwhile nothing can be read any more. */
 function readOfThread(thread: string, file: string): string {

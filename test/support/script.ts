@@ -3,6 +3,7 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { patient } from "./patience.ts";
 
 /** How a child process ended. */
 export interface ScriptEnd {
@@ -144,4 +145,4 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
 }
 
 /** Far more than any of the programs takes: it only keeps a program that hangs from hanging the tests. */
-const SAFETY_LIMIT_MS = 20_000;
+const SAFETY_LIMIT_MS = patient(20_000);

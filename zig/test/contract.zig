@@ -1,10 +1,14 @@
 //! The contract suite: what the contracts in `src/*.zig` promise, checked against the host's
 //! own kernel.
 //!
-//! `zig build test` runs it; `--test-timeout 60s` ends a test that hangs, and `BUN_REACTOR_FUZZ_SEED=N` in the
-//! environment changes the seed of `fuzz.zig`. A test that the host cannot run is skipped, and says why.
+//! `zig build test` runs it with `runner.zig`, which ends a test that hangs; `zig build test -- TEXT` runs the tests that
+//! have the text in their names. `BUN_REACTOR_FUZZ_SEED=N` in the environment changes the seed of `fuzz.zig`. A test that
+//! the host cannot run is skipped, and says why. The scenarios are the same on every platform; what has to be asked of the
+//! system past the library is in `support/`.
 //!
 //! The parts, by what they hold the library to:
+
+const support = @import("support.zig");
 
 test {
     _ = @import("delivery.zig"); // how often a registration reports
@@ -22,5 +26,6 @@ test {
     _ = @import("terminal.zig"); // pairs of terminals, and the settings of serial lines
     _ = @import("process.zig"); // the end of processes, and signals to groups
     _ = @import("watch.zig"); // what is told of files and folders
+    if (support.has_epoll) _ = @import("epoll.zig"); // what only this backend has
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }

@@ -6,8 +6,8 @@ const support = @import("support.zig");
 const Errno = support.Errno;
 const Poller = support.Poller;
 const datagram = support.datagram;
-const linux = support.linux;
 const socket = support.socket;
+const system = support.system;
 
 const Address = socket.Address;
 const Slot = datagram.Slot;
@@ -36,10 +36,12 @@ test "there is nothing to receive: EAGAIN, in both ways" {
 test "a socket is non-blocking and is closed by exec" {
     const descriptor = try support.check(datagram.create(ipv4));
     defer support.closeDescriptor(descriptor);
-    const get_flags = 3;
-    const get_descriptor_flags = 1;
-    try std.testing.expect(try support.check(linux.call(.fcntl, .{ descriptor, get_flags, 0 })) & 0o4000 != 0);
-    try support.expectResult(1, linux.call(.fcntl, .{ descriptor, get_descriptor_flags, 0 }));
+    try std.testing.expect(try system.isCloseOnExec(descriptor));
+    if (system.has_status_flags) try std.testing.expect(try system.isNonBlocking(descriptor));
+    var byte: [1]u8 = undefined;
+    var slot: Slot = undefined;
+    try support.expectResult(0, socket.bind(descriptor, &support.loopback(ipv4, 0)));
+    try support.expectResult(-Errno.again, datagram.receive(descriptor, &byte, &slot));
 }
 
 test "an unknown family is refused with EAFNOSUPPORT" {
@@ -243,30 +245,20 @@ test "an address of the other family is refused with EAFNOSUPPORT" {
 test "options reach the kernel, each its own" {
     const both = try boundToBoth();
     defer support.closeDescriptor(both);
-    for ([_]struct { family: u32, option: datagram.Option, level: u32, name: u32, value: i32 }{
-        .{ .family = ipv4, .option = .broadcast, .level = 1, .name = 6, .value = 1 },
-        .{ .family = ipv4, .option = .hops, .level = 0, .name = 2, .value = 17 },
-        .{ .family = ipv6, .option = .hops, .level = 41, .name = 16, .value = 18 },
-        .{ .family = ipv4, .option = .multicast_hops, .level = 0, .name = 33, .value = 19 },
-        .{ .family = ipv6, .option = .multicast_hops, .level = 41, .name = 18, .value = 20 },
-        .{ .family = ipv4, .option = .multicast_loopback, .level = 0, .name = 34, .value = 0 },
-        .{ .family = ipv6, .option = .multicast_loopback, .level = 41, .name = 19, .value = 0 },
-        .{ .family = ipv6, .option = .multicast_interface, .level = 41, .name = 17, .value = 1 },
-    }) |case| {
+    for (system.native_datagram_options) |case| {
         try support.expectResult(0, datagram.setOption(both, case.family, case.option, case.value));
-        var value: i32 = 12345;
-        var length: u32 = @sizeOf(i32);
-        try support.expectResult(0, linux.call(.getsockopt, .{ both, case.level, case.name, &value, &length }));
-        try std.testing.expectEqual(case.value, value);
+        var value: [2]i32 = .{ 12345, 12345 };
+        try support.expectResult(0, system.nativeOption(both, case.level, case.name, &value));
+        try std.testing.expectEqual(case.value, value[0]);
     }
     try support.expectResult(0, datagram.setOption(both, ipv4, .multicast_interface, 1));
 }
 
 test "an interface has a number, and what is none has ENODEV" {
     try support.expectResult(1, datagram.interfaceIndex("lo"));
-    try support.expectResult(-no_such_device, datagram.interfaceIndex("none-such"));
-    try support.expectResult(-no_such_device, datagram.interfaceIndex("a-name-that-is-too-long"));
-    try support.expectResult(-no_such_device, datagram.interfaceIndex(""));
+    try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex("none-such"));
+    try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex("a-name-that-is-too-long"));
+    try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex(""));
 }
 
 test "IPv4: a member of a group gets what is sent to it until it leaves" {
@@ -284,7 +276,7 @@ test "IPv6: a member of a group gets what is sent to it until it leaves" {
 }
 
 test "a closed number is refused by every call with EBADF" {
-    const number = try support.nextDescriptor();
+    const number = try support.closedNumber();
     var address = support.loopback(ipv4, 9);
     var byte: [1]u8 = undefined;
     var slot: Slot = .{ .length = 1, .address = address };
@@ -350,13 +342,13 @@ fn expectMembership(family: u32, families: datagram.Families, group: Address) !v
     var destination = group;
     destination.port = (try localAddress(receiver)).port;
     const joined = datagram.setMembership(receiver, &group, 1, true);
-    if (joined == -no_such_device) return support.skip("groups cannot be joined on the loopback interface here");
+    if (joined == -Errno.no_such_device) return support.skip("groups cannot be joined on the loopback interface here");
     try support.expectResult(0, joined);
     try support.expectResult(-Errno.address_in_use, datagram.setMembership(receiver, &group, 1, true));
     const sent = datagram.send(sender, families, "x", &destination);
     if (sent == -Errno.network_unreachable) return support.skip("the loopback interface has no route to groups here");
     try support.expectResult(1, sent);
-    try support.untilReady(receiver, support.native_readable);
+    try support.untilReady(receiver, .readable);
     var byte: [1]u8 = undefined;
     var slot: Slot = undefined;
     try support.expectResult(1, datagram.receive(receiver, &byte, &slot));
@@ -372,7 +364,7 @@ fn bound(family: u32) !i32 {
 }
 
 fn boundTo(family: u32, bytes: [16]u8) !i32 {
-    if (family == ipv6 and !support.hasIpv6Loopback()) return support.skip("this host has no ::1");
+    if (family == ipv6 and !system.hasIpv6Loopback()) return support.skip("this host has no ::1");
     const descriptor = try support.check(datagram.create(family));
     errdefer support.closeDescriptor(descriptor);
     const address: Address = .{ .family = family, .port = 0, .scope = 0, .bytes = bytes };
@@ -381,7 +373,7 @@ fn boundTo(family: u32, bytes: [16]u8) !i32 {
 }
 
 fn boundToBoth() !i32 {
-    if (!support.hasIpv6Loopback()) return support.skip("this host has no ::1");
+    if (!system.hasIpv6Loopback()) return support.skip("this host has no ::1");
     const descriptor = try support.check(datagram.create(ipv6));
     errdefer support.closeDescriptor(descriptor);
     try support.expectResult(0, socket.setOption(descriptor, .ipv6_only, 0));
@@ -395,5 +387,3 @@ fn localAddress(descriptor: i32) !Address {
     try support.expectResult(0, socket.localAddress(descriptor, &address));
     return address;
 }
-
-const no_such_device = 19; // ENODEV

@@ -109,7 +109,7 @@ test "one-shot reports once, then stays silent whatever happens" {
     try poller.expectOnly(token, writable);
     try support.write(pair.peer, "a");
     try poller.expectNothing();
-    try std.testing.expectEqual(0, support.linux.call(.shutdown, .{ pair.peer, 2 }));
+    try support.expectResult(0, support.socket.shutdown(pair.peer, .both));
     try poller.expectNothing();
 }
 

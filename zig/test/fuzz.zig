@@ -16,7 +16,6 @@ const Entry = support.Entry;
 const Pair = support.Pair;
 const Poller = support.Poller;
 const Token = support.Token;
-const linux = support.linux;
 const queue = support.queue;
 const socket = support.socket;
 
@@ -127,7 +126,7 @@ const Fuzz = struct {
     fn replace(fuzz: *Fuzz, source: *Source) !void {
         const keeps_duplicate = fuzz.random().boolean();
         if (source.registration != null and (keeps_duplicate or fuzz.random().boolean())) try fuzz.deregister(source);
-        const duplicate: ?i32 = if (keeps_duplicate) try support.duplicate(source.own) else null;
+        const duplicate: ?i32 = if (keeps_duplicate) try support.system.duplicate(source.own) else null;
         if (!source.has_peer_shut_down) try source.peerWrites();
         source.close();
         source.* = try .open(source.generation +% 1);

@@ -14,40 +14,27 @@ const writable = support.writable;
 const token = support.tokenOf(1);
 
 test "open and close leave no descriptor behind" {
-    const before = support.countDescriptors();
+    const before = support.system.countDescriptors();
     for (0..50) |_| {
         var q: support.Queue = undefined;
         try support.expectResult(0, queue.open(&q));
         try support.expectResult(0, queue.close(&q));
     }
-    try std.testing.expectEqual(before, support.countDescriptors());
+    try std.testing.expectEqual(before, support.system.countDescriptors());
 }
 
 test "open that meets the descriptor limit leaves no descriptor behind" {
-    const before = support.countDescriptors();
-    const next = try support.nextDescriptor();
-    var old: std.os.linux.rlimit = undefined;
-    try support.expectResult(0, support.descriptorLimit(null, &old));
-    for ([_]u32{ 0, 1 }) |free_numbers| {
-        const lowered: std.os.linux.rlimit = .{ .cur = @as(u32, @intCast(next)) + free_numbers, .max = old.max };
-        try support.expectResult(0, support.descriptorLimit(&lowered, null));
+    if (!support.system.has_descriptor_limit) return support.skip("this system has no limit of descriptors that a process can lower");
+    const before = support.system.countDescriptors();
+    const next: u64 = @intCast(try support.closedNumber());
+    const limit: support.system.DescriptorLimit = try .read();
+    for (0..if (support.has_epoll) 2 else 1) |free_numbers| {
+        try limit.set(next + free_numbers);
         var q: support.Queue = undefined;
         const result = queue.open(&q);
-        try support.expectResult(0, support.descriptorLimit(&old, null));
+        try limit.set(limit.current);
         try support.expectResult(-Errno.too_many_descriptors, result);
-        try std.testing.expectEqual(before, support.countDescriptors());
-    }
-}
-
-test "the queue's descriptors are closed on exec" {
-    var q: support.Queue = undefined;
-    try support.expectResult(0, queue.open(&q));
-    defer std.debug.assert(queue.close(&q) == 0);
-    const get_descriptor_flags = 1;
-    const close_on_exec = 1;
-    // Looks into the backend, which alone knows its descriptors.
-    for ([_]i32{ q.epoll_descriptor, q.wake_descriptor }) |descriptor| {
-        try support.expectResult(close_on_exec, support.linux.call(.fcntl, .{ descriptor, get_descriptor_flags, 0 }));
+        try std.testing.expectEqual(before, support.system.countDescriptors());
     }
 }
 
@@ -286,18 +273,19 @@ test "a regular file is refused with EPERM" {
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();
-    const current_directory = -100;
-    const file = support.linux.call(.openat, .{ current_directory, "/proc/self/exe", 0, 0 });
-    if (file < 0) return support.skip("there is no /proc here");
-    defer support.closeDescriptor(file);
-    try support.expectResult(-Errno.not_permitted, queue.register(&poller.queue, file, token, readable, .level));
+    if (!support.system.has_files) return support.skip("this system's descriptors are sockets alone");
+    var folder = std.testing.tmpDir(.{});
+    defer folder.cleanup();
+    const file = try folder.dir.createFile(std.testing.io, "file", .{ .read = true });
+    defer file.close(std.testing.io);
+    try support.expectResult(-Errno.not_permitted, queue.register(&poller.queue, file.handle, token, readable, .level));
 }
 
 test "a number that is no descriptor is refused with EBADF" {
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();
-    const closed = try support.nextDescriptor();
+    const closed = try support.closedNumber();
     for ([_]i32{ closed, -1, std.math.maxInt(i32) }) |number| {
         try support.expectResult(-Errno.bad_descriptor, queue.register(&poller.queue, number, token, readable, .level));
         try support.expectResult(-Errno.bad_descriptor, queue.reregister(&poller.queue, number, token, readable, .level));
@@ -322,9 +310,11 @@ test "registrations, wakes and polls of three threads lose nothing" {
     try poller.open(8);
     defer poller.close();
     var storm: Storm = .{ .poller = &poller };
-    for (&storm.counters) |*counter| counter.* = try support.openCounter();
-    defer for (storm.counters) |counter| support.closeDescriptor(counter);
-    for (storm.counters, 0..) |counter, slot| try poller.register(counter, support.tokenOf(@intCast(slot)), readable, .one_shot);
+    for (&storm.counters) |*counter| counter.* = try .open();
+    defer for (storm.counters) |counter| counter.close();
+    for (storm.counters, 0..) |counter, slot| {
+        try poller.register(counter.descriptor, support.tokenOf(@intCast(slot)), readable, .one_shot);
+    }
 
     const signaller = try std.Thread.spawn(.{}, Storm.run, .{ &storm, Storm.signalAll });
     const registrator = try std.Thread.spawn(.{}, Storm.run, .{ &storm, Storm.registerOthers });
@@ -339,7 +329,7 @@ test "registrations, wakes and polls of three threads lose nothing" {
 /// test's own thread polls, answers and re-arms.
 const Storm = struct {
     poller: *Poller,
-    counters: [16]i32 = undefined,
+    counters: [16]support.Counter = undefined,
     answered: std.atomic.Value(u32) = .init(0),
     is_stopped: std.atomic.Value(bool) = .init(false),
     has_failed: std.atomic.Value(bool) = .init(false),
@@ -348,24 +338,24 @@ const Storm = struct {
     const other_slot = 1000;
 
     fn serve(storm: *Storm) !void {
-        var deadline_ns = support.linux.monotonicNow_ns() + support.patience_ns;
+        var deadline_ns = support.clock.monotonicNow_ns() + support.patience_ns;
         while (storm.answered.load(.acquire) < rounds) {
             if (storm.has_failed.load(.acquire)) return error.ThreadFailed;
             // The guard of a wait does not help here, because another thread wakes it all the time.
-            if (support.linux.monotonicNow_ns() > deadline_ns) return error.NothingHappened;
+            if (support.clock.monotonicNow_ns() > deadline_ns) return error.NothingHappened;
             if (try storm.poller.wait() < 0) return error.PollFailed;
             while (storm.poller.take()) |entry| {
                 if (entry.token.slot == other_slot) continue;
                 try storm.answer(entry);
-                deadline_ns = support.linux.monotonicNow_ns() + support.patience_ns;
+                deadline_ns = support.clock.monotonicNow_ns() + support.patience_ns;
             }
         }
     }
 
     fn answer(storm: *Storm, entry: support.Entry) !void {
         const counter = storm.counters[entry.token.slot];
-        try std.testing.expectEqual(1, try support.drainCounter(counter));
-        try storm.poller.reregister(counter, entry.token, readable, .one_shot);
+        try std.testing.expectEqual(1, try counter.take());
+        try storm.poller.reregister(counter.descriptor, entry.token, readable, .one_shot);
         _ = storm.answered.fetchAdd(1, .acq_rel);
     }
 
@@ -378,7 +368,7 @@ const Storm = struct {
 
     fn signalAll(storm: *Storm) anyerror!void {
         for (0..rounds) |round| {
-            try support.signal(storm.counters[round % storm.counters.len]);
+            try storm.counters[round % storm.counters.len].signal();
             while (storm.answered.load(.acquire) <= round) {
                 if (storm.is_stopped.load(.acquire)) return;
                 support.yield();

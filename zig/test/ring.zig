@@ -135,12 +135,8 @@ test "a partly drained ring is filled up, in order" {
 
 test "more events than one poll fetches: the next polls bring the rest" {
     const count = 1500;
-    var old: std.os.linux.rlimit = undefined;
-    try support.expectResult(0, support.descriptorLimit(null, &old));
-    if (old.max < count + 100) return support.skip("the hard limit of descriptors is too low");
-    const raised: std.os.linux.rlimit = .{ .cur = @max(old.cur, count + 100), .max = old.max };
-    try support.expectResult(0, support.descriptorLimit(&raised, null));
-    defer std.debug.assert(support.descriptorLimit(&old, null) == 0);
+    const limit: support.RoomForDescriptors = try .make(count * support.Counter.descriptors_of_one + 100);
+    defer limit.giveBack();
 
     var poller: Poller = undefined;
     try poller.open(RingMemory.max_entries);
@@ -192,46 +188,46 @@ fn consume(poller: *Poller, sources: *const Sources(32), producer: *Producer) !v
     const wanted = 100;
     var told: [32]u32 = @splat(0);
     var left: u32 = 32 * wanted;
-    var deadline_ns = support.linux.monotonicNow_ns() + support.patience_ns;
+    var deadline_ns = support.clock.monotonicNow_ns() + support.patience_ns;
     while (left > 0) {
         const entry = poller.take() orelse {
             if (producer.failure.load(.acquire) != 0) return error.PollFailed;
-            if (support.linux.monotonicNow_ns() > deadline_ns) return error.NothingHappened;
+            if (support.clock.monotonicNow_ns() > deadline_ns) return error.NothingHappened;
             support.yield();
             continue;
         };
-        deadline_ns = support.linux.monotonicNow_ns() + support.patience_ns;
+        deadline_ns = support.clock.monotonicNow_ns() + support.patience_ns;
         const slot = entry.token.slot;
         told[slot] += 1;
         left -= 1;
         try support.expectEntry(.{ .slot = slot, .generation = told[slot] }, readable, entry);
         if (told[slot] == wanted) continue;
-        try poller.reregister(sources.counters[slot], .{ .slot = slot, .generation = told[slot] + 1 }, readable, .one_shot);
+        try poller.reregister(sources.counters[slot].descriptor, .{ .slot = slot, .generation = told[slot] + 1 }, readable, .one_shot);
     }
 }
 
 /// Registered counters, the slot of each its index.
 fn Sources(comptime count: usize) type {
     return struct {
-        counters: [count]i32,
+        counters: [count]support.Counter,
 
         const Self = @This();
 
         fn open(poller: *Poller, delivery: queue.Delivery) !Self {
             var sources: Self = undefined;
             for (&sources.counters, 0..) |*counter, slot| {
-                counter.* = try support.openCounter();
-                try poller.register(counter.*, support.tokenOf(@intCast(slot)), readable, delivery);
+                counter.* = try .open();
+                try poller.register(counter.descriptor, support.tokenOf(@intCast(slot)), readable, delivery);
             }
             return sources;
         }
 
         fn close(sources: *const Self) void {
-            for (sources.counters) |counter| support.closeDescriptor(counter);
+            for (sources.counters) |counter| counter.close();
         }
 
         fn signalAll(sources: *const Self) !void {
-            for (sources.counters) |counter| try support.signal(counter);
+            for (sources.counters) |counter| try counter.signal();
         }
     };
 }

@@ -7,8 +7,8 @@ const Connection = support.Connection;
 const Errno = support.Errno;
 const Pair = support.Pair;
 const Poller = support.Poller;
-const linux = support.linux;
 const socket = support.socket;
+const system = support.system;
 
 const Address = socket.Address;
 const ipv4 = Address.ipv4;
@@ -52,12 +52,11 @@ test "an address comes back as it was bound: port and bytes" {
 }
 
 test "a port is a number in host byte order" {
-    // What the kernel keeps is read past the library: family (host order), port (network order), address.
+    // What the kernel keeps is read past the library: family, port (network order), address.
     const descriptor = try support.bound(ipv4);
     defer support.closeDescriptor(descriptor);
     var native: [16]u8 = undefined;
-    var length: u32 = native.len;
-    try support.expectResult(0, linux.call(.getsockname, .{ descriptor, &native, &length }));
+    try support.expectResult(0, system.nativeLocalAddress(descriptor, &native));
     var address: Address = undefined;
     try support.expectResult(0, socket.localAddress(descriptor, &address));
     try std.testing.expectEqual(std.mem.readInt(u16, native[2..4], .big), address.port);
@@ -142,7 +141,7 @@ test "a connect that nobody listens for: ECONNREFUSED, told once" {
     const descriptor = try support.check(socket.create(ipv4));
     defer support.closeDescriptor(descriptor);
     try support.expectResult(-Errno.in_progress, socket.connect(descriptor, &address));
-    try support.untilReady(descriptor, support.native_writable);
+    try support.untilReady(descriptor, .writable);
     try support.expectResult(-Errno.connection_refused, socket.takeError(descriptor));
     try support.expectResult(0, socket.takeError(descriptor));
 }
@@ -160,14 +159,9 @@ test "a connect after the connection is made: once 0, then EISCONN" {
 test "created and accepted sockets are non-blocking and closed on exec" {
     const connection: Connection = try .open(ipv4);
     defer connection.close();
-    const get_descriptor_flags = 1;
-    const get_status_flags = 3;
-    const close_on_exec = 1;
-    const nonblock = 0o4000;
     for ([_]i32{ connection.own, connection.peer }) |descriptor| {
-        try support.expectResult(close_on_exec, linux.call(.fcntl, .{ descriptor, get_descriptor_flags, 0 }));
-        const flags = try support.check(linux.call(.fcntl, .{ descriptor, get_status_flags, 0 }));
-        try std.testing.expect(flags & nonblock != 0);
+        try std.testing.expect(try system.isCloseOnExec(descriptor));
+        if (system.has_status_flags) try std.testing.expect(try system.isNonBlocking(descriptor));
         var byte: [1]u8 = undefined;
         try support.expectResult(-Errno.again, socket.receive(descriptor, &byte, 1));
     }
@@ -186,7 +180,7 @@ test "a send that does not fit is short, then would block, and goes on once it i
     try std.testing.expect(sent > 0);
     var received: usize = 0;
     while (received < sent) {
-        try support.untilReady(connection.peer, support.native_readable);
+        try support.untilReady(connection.peer, .readable);
         received += try support.drain(connection.peer);
     }
     try std.testing.expectEqual(sent, received);
@@ -199,7 +193,7 @@ test "a vectored send joins its parts in order, empty ones too" {
     defer connection.close();
     const parts = [_]socket.Part{ partOf("one "), partOf(""), partOf("two "), partOf("three") };
     try support.expectResult(13, socket.sendVectored(connection.own, &parts, parts.len));
-    try support.untilReady(connection.peer, support.native_readable);
+    try support.untilReady(connection.peer, .readable);
     try support.expectRead(connection.peer, "one two three");
     try support.expectResult(0, socket.sendVectored(connection.own, &parts, 0));
 }
@@ -229,8 +223,9 @@ test "a vectored send of more parts than the kernel takes: EMSGSIZE" {
 }
 
 test "a send to a closed peer gives EPIPE, and no signal" {
-    var watch: PipeSignalWatch = .start();
-    defer watch.stop();
+    // Zig's start code ignores the signal, so that its default action would not show.
+    var handler: system.Handler = .install(.pipe);
+    defer handler.remove();
     const parts = [_]socket.Part{partOf("a")};
 
     const pair: Pair = try .open();
@@ -244,12 +239,12 @@ test "a send to a closed peer gives EPIPE, and no signal" {
     try support.expectResult(0, socket.shutdown(connection.own, .write));
     try support.expectResult(-Errno.broken_pipe, socket.send(connection.own, "a", 1));
     try support.expectResult(-Errno.broken_pipe, socket.sendVectored(connection.own, &parts, 1));
-    try std.testing.expectEqual(0, PipeSignalWatch.count);
+    if (!system.has_signals) return;
+    try std.testing.expectEqual(0, system.Handler.seen());
 
-    // The watch does see one: a send without MSG_NOSIGNAL.
-    const no_address: ?*const anyopaque = null;
-    try support.expectResult(-Errno.broken_pipe, linux.call(.sendto, .{ pair.own, "a", 1, 0, no_address, 0 }));
-    try std.testing.expectEqual(1, PipeSignalWatch.count);
+    // The handler does see one: a send that asks for no exception.
+    try support.expectResult(-Errno.broken_pipe, system.sendWithSignal(pair.own, "a"));
+    try std.testing.expectEqual(1, system.Handler.seen());
 }
 
 test "a close with a linger of 0 resets the connection: ECONNRESET, then end of file and EPIPE" {
@@ -257,7 +252,7 @@ test "a close with a linger of 0 resets the connection: ECONNRESET, then end of 
     defer support.closeDescriptor(connection.own);
     try support.expectResult(0, socket.setOption(connection.peer, .linger_s, 0));
     try support.expectResult(0, socket.close(connection.peer));
-    try support.untilReady(connection.own, support.native_readable);
+    try support.untilReady(connection.own, .readable);
     var byte: [1]u8 = undefined;
     try support.expectResult(-Errno.connection_reset, socket.receive(connection.own, &byte, 1));
     try support.expectResult(0, socket.receive(connection.own, &byte, 1));
@@ -270,7 +265,7 @@ test "takeError tells a reset once" {
     try support.expectResult(0, socket.takeError(connection.own));
     try support.expectResult(0, socket.setOption(connection.peer, .linger_s, 0));
     try support.expectResult(0, socket.close(connection.peer));
-    try support.untilReady(connection.own, support.native_readable);
+    try support.untilReady(connection.own, .readable);
     try support.expectResult(-Errno.connection_reset, socket.takeError(connection.own));
     try support.expectResult(0, socket.takeError(connection.own));
 }
@@ -313,29 +308,13 @@ test "options are read back as they were set" {
 }
 
 test "each option is the kernel's option of that name" {
-    const names = std.os.linux;
-    const Case = struct { option: socket.Option, level: u32, name: u32, value: i32, kernel_value: i32 };
-    const cases = [_]Case{
-        .{ .option = .no_delay, .level = names.IPPROTO.TCP, .name = names.TCP.NODELAY, .value = 1, .kernel_value = 1 },
-        .{ .option = .keep_alive, .level = names.SOL.SOCKET, .name = names.SO.KEEPALIVE, .value = 1, .kernel_value = 1 },
-        .{ .option = .keep_alive_idle_s, .level = names.IPPROTO.TCP, .name = names.TCP.KEEPIDLE, .value = 31, .kernel_value = 31 },
-        .{ .option = .keep_alive_interval_s, .level = names.IPPROTO.TCP, .name = names.TCP.KEEPINTVL, .value = 32, .kernel_value = 32 },
-        .{ .option = .keep_alive_count, .level = names.IPPROTO.TCP, .name = names.TCP.KEEPCNT, .value = 33, .kernel_value = 33 },
-        .{ .option = .reuse_address, .level = names.SOL.SOCKET, .name = names.SO.REUSEADDR, .value = 1, .kernel_value = 1 },
-        .{ .option = .reuse_port, .level = names.SOL.SOCKET, .name = names.SO.REUSEPORT, .value = 1, .kernel_value = 1 },
-        // socket(7): the kernel doubles a buffer's size for its own bookkeeping.
-        .{ .option = .receive_buffer_bytes, .level = names.SOL.SOCKET, .name = names.SO.RCVBUF, .value = 32768, .kernel_value = 65536 },
-        .{ .option = .send_buffer_bytes, .level = names.SOL.SOCKET, .name = names.SO.SNDBUF, .value = 49152, .kernel_value = 98304 },
-        .{ .option = .linger_s, .level = names.SOL.SOCKET, .name = names.SO.LINGER, .value = 7, .kernel_value = 1 },
-    };
     const descriptor = try support.check(socket.create(ipv4));
     defer support.closeDescriptor(descriptor);
-    for (cases) |case| {
+    for (system.native_options) |case| {
         try support.expectResult(0, socket.setOption(descriptor, case.option, case.value));
         // SO_LINGER is a structure whose first word says whether it is on.
-        var value: [2]i32 = undefined;
-        var length: u32 = @sizeOf(@TypeOf(value));
-        try support.expectResult(0, linux.call(.getsockopt, .{ descriptor, case.level, case.name, &value, &length }));
+        var value: [2]i32 = @splat(0);
+        try support.expectResult(0, system.nativeOption(descriptor, case.level, case.name, &value));
         try std.testing.expectEqual(case.kernel_value, value[0]);
     }
 }
@@ -404,7 +383,7 @@ test "IPv6: a socket can be bound to IPv6 alone, or to both families" {
 }
 
 test "a closed number is refused by every call with EBADF" {
-    const number = try support.nextDescriptor();
+    const number = try support.closedNumber();
     var address = support.loopback(ipv4, 0);
     var byte: [1]u8 = undefined;
     var value: i32 = 0;
@@ -436,15 +415,15 @@ fn expectConversation(family: u32) !void {
     var buffer: [16]u8 = undefined;
     try support.expectResult(-Errno.again, socket.receive(connection.peer, &buffer, buffer.len));
     try support.expectResult(5, socket.send(connection.own, "hello", 5));
-    try support.untilReady(connection.peer, support.native_readable);
+    try support.untilReady(connection.peer, .readable);
     try support.expectResult(5, socket.receive(connection.peer, &buffer, buffer.len));
     try std.testing.expectEqualStrings("hello", buffer[0..5]);
     try support.expectResult(3, socket.send(connection.peer, "you", 3));
-    try support.untilReady(connection.own, support.native_readable);
+    try support.untilReady(connection.own, .readable);
     try support.expectResult(2, socket.receive(connection.own, &buffer, 2));
     try support.expectResult(1, socket.receive(connection.own, &buffer, 2));
     try support.expectResult(0, socket.shutdown(connection.own, .write));
-    try support.untilReady(connection.peer, support.native_readable);
+    try support.untilReady(connection.peer, .readable);
     try support.expectResult(0, socket.receive(connection.peer, &buffer, buffer.len));
 }
 
@@ -468,31 +447,3 @@ fn expectAddresses(family: u32) !void {
 fn partOf(text: []const u8) socket.Part {
     return .{ .base = text.ptr, .length = text.len };
 }
-
-/// Counts SIGPIPE for as long as a test runs. Zig's start code ignores the signal, so that its default action would not
-/// show.
-const PipeSignalWatch = struct {
-    old: std.os.linux.Sigaction,
-
-    var count: u32 = 0;
-
-    fn start() PipeSignalWatch {
-        count = 0;
-        var watch: PipeSignalWatch = undefined;
-        const action: std.os.linux.Sigaction = .{
-            .handler = .{ .handler = countOne },
-            .mask = std.os.linux.sigemptyset(),
-            .flags = 0,
-        };
-        std.debug.assert(std.os.linux.sigaction(.PIPE, &action, &watch.old) == 0);
-        return watch;
-    }
-
-    fn stop(watch: *PipeSignalWatch) void {
-        std.debug.assert(std.os.linux.sigaction(.PIPE, &watch.old, null) == 0);
-    }
-
-    fn countOne(_: std.os.linux.SIG) callconv(.c) void {
-        count += 1;
-    }
-};

@@ -2,27 +2,61 @@
 //! with threads.
 //!
 //! No test sleeps and none asserts that something was fast. A wait that a correct queue ends would last for ever with a
-//! broken one, so each such wait is guarded: a timer descriptor in the same queue becomes ready after `patience_ns` and
-//! turns the hang into `error.NothingHappened`. That a thread is blocked is read from the kernel, not guessed from a
-//! pause.
+//! broken one, so each such wait is guarded (`support/guard.zig`), and the hang becomes `error.NothingHappened`. That a thread
+//! is blocked is read from the kernel where it tells, not guessed from a pause.
+//!
+//! What only the operating system itself can be asked is in `support/linux.zig`, `support/bsd.zig` and
+//! `support/windows.zig`; what it has not is a constant there, by which a test skips itself.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const library = @import("library");
+const descriptors = @import("support/descriptors.zig");
+const Guard = @import("support/guard.zig").Guard;
 
+pub const system = switch (builtin.os.tag) {
+    .linux => @import("support/linux.zig"),
+    .macos, .freebsd => @import("support/bsd.zig"),
+    .windows => @import("support/windows.zig"),
+    else => @compileError("the contract suite does not know this operating system yet"),
+};
+
+pub const clock = library.clock;
 pub const datagram = library.datagram;
-pub const linux = library.linux;
+pub const file = library.file;
 pub const process = library.process;
 pub const queue = library.queue;
 pub const ring = library.ring;
 pub const socket = library.socket;
+pub const terminal = library.terminal;
 pub const unix = library.unix;
 pub const watch = library.watch;
 
 pub const Entry = ring.Entry;
+pub const Errno = system.Errno;
 pub const Queue = queue.Queue;
 pub const Readiness = ring.Readiness;
 pub const Ring = ring.Ring;
 pub const Token = ring.Token;
+
+pub const Connection = descriptors.Connection;
+pub const Counter = system.Counter;
+pub const Direction = descriptors.Direction;
+pub const NativeDatagramOption = descriptors.NativeDatagramOption;
+pub const NativeOption = descriptors.NativeOption;
+pub const Pair = descriptors.Pair;
+pub const Pipe = descriptors.Pipe;
+pub const RoomForDescriptors = descriptors.RoomForDescriptors;
+pub const bound = descriptors.bound;
+pub const closeDescriptor = system.close;
+pub const closedNumber = descriptors.closedNumber;
+pub const drain = descriptors.drain;
+pub const expectRead = descriptors.expectRead;
+pub const fill = descriptors.fill;
+pub const listen = descriptors.listen;
+pub const loopback = descriptors.loopback;
+pub const untilReady = descriptors.untilReady;
+pub const write = descriptors.write;
 
 pub const readable = Readiness.readable;
 pub const writable = Readiness.writable;
@@ -32,37 +66,15 @@ pub const write_closed = Readiness.write_closed;
 pub const hung_up = Readiness.hung_up;
 pub const failed = Readiness.failed;
 
+pub const has_epoll = @hasField(Queue, "has_nanosecond_wait");
+
+/// The ways in which a backend waits: epoll has epoll_pwait2(2), and the older epoll_pwait(2), which counts in
+/// milliseconds.
+pub const Wait = enum { usual, in_milliseconds };
+pub const waits: []const Wait = if (has_epoll) &.{ .usual, .in_milliseconds } else &.{.usual};
+
 /// How long a test waits for what must happen before it fails. Only a broken queue ever waits that long.
 pub const patience_ns = 10 * std.time.ns_per_s;
-
-/// The errno values that the contract names, and those that the tests provoke.
-pub const Errno = struct {
-    pub const not_permitted = 1; // EPERM
-    pub const no_entry = 2; // ENOENT
-    pub const no_process = 3; // ESRCH
-    pub const interrupted = 4; // EINTR
-    pub const bad_descriptor = 9; // EBADF
-    pub const no_child = 10; // ECHILD
-    pub const again = 11; // EAGAIN
-    pub const exists = 17; // EEXIST
-    pub const not_a_folder = 20; // ENOTDIR
-    pub const invalid_argument = 22; // EINVAL
-    pub const too_many_descriptors = 24; // EMFILE
-    pub const no_space = 28; // ENOSPC
-    pub const broken_pipe = 32; // EPIPE
-    pub const not_implemented = 38; // ENOSYS
-    pub const destination_required = 89; // EDESTADDRREQ
-    pub const message_size = 90; // EMSGSIZE
-    pub const family_not_supported = 97; // EAFNOSUPPORT
-    pub const address_in_use = 98; // EADDRINUSE
-    pub const address_not_available = 99; // EADDRNOTAVAIL
-    pub const network_unreachable = 101; // ENETUNREACH
-    pub const connection_reset = 104; // ECONNRESET
-    pub const is_connected = 106; // EISCONN
-    pub const not_connected = 107; // ENOTCONN
-    pub const connection_refused = 111; // ECONNREFUSED
-    pub const in_progress = 115; // EINPROGRESS
-};
 
 /// A ring with room for as many entries as any test wants; `Poller.open` says how many it uses.
 pub const RingMemory = extern struct {
@@ -90,7 +102,7 @@ pub const RingMemory = extern struct {
 pub const Poller = struct {
     queue: Queue,
     memory: RingMemory,
-    guard_descriptor: i32,
+    guard: Guard,
 
     pub fn open(poller: *Poller, capacity: u32) !void {
         try poller.openAt(capacity, 0);
@@ -100,13 +112,17 @@ pub const Poller = struct {
     pub fn openAt(poller: *Poller, capacity: u32, position: u32) !void {
         poller.memory.init(capacity, position);
         try expectResult(0, queue.open(&poller.queue));
-        poller.guard_descriptor = try check(linux.call(.timerfd_create, .{ clock_monotonic, timer_nonblock | timer_cloexec }));
-        try poller.register(poller.guard_descriptor, guard_token, readable, .level);
+        try poller.guard.open();
+        try poller.register(poller.guard.pair.own, guard_token, readable, .level);
     }
 
     pub fn close(poller: *Poller) void {
         std.debug.assert(queue.close(&poller.queue) == 0);
-        closeDescriptor(poller.guard_descriptor);
+        poller.guard.close();
+    }
+
+    pub fn chooseWait(poller: *Poller, wait_: Wait) void {
+        if (has_epoll) poller.queue.has_nanosecond_wait = @intFromBool(wait_ == .usual);
     }
 
     pub fn register(poller: *Poller, descriptor: i32, token: Token, interest: u32, delivery: queue.Delivery) !void {
@@ -136,19 +152,19 @@ pub const Poller = struct {
 
     /// Polls with a timeout that is not expected to pass, guarded.
     pub fn waitAtMost(poller: *Poller, timeout_ns: i64) !i32 {
-        try poller.armGuard();
+        poller.armGuard();
         const result = poller.poll(timeout_ns);
         try poller.disarmGuard();
         return result;
     }
 
-    pub fn armGuard(poller: *Poller) !void {
-        try setTimer(poller.guard_descriptor, patience_ns);
+    pub fn armGuard(poller: *Poller) void {
+        poller.guard.arm();
     }
 
     /// Fails when the guard was what ended the wait.
     pub fn disarmGuard(poller: *Poller) !void {
-        try setTimer(poller.guard_descriptor, 0);
+        poller.guard.disarm();
         var position = poller.memory.ring.head;
         while (position != poller.memory.ring.tail) : (position +%= 1) {
             const entry = poller.memory.entries[position & (poller.memory.ring.capacity - 1)];
@@ -197,7 +213,9 @@ pub const BlockedPoll = struct {
     poller: *Poller,
     timeout_ns: i64,
     thread: std.Thread,
-    thread_id: std.atomic.Value(i32),
+    /// Set before `is_running`.
+    native_thread: system.Thread,
+    is_running: std.atomic.Value(bool),
     result: i32,
     is_done: std.atomic.Value(bool),
 
@@ -206,10 +224,10 @@ pub const BlockedPoll = struct {
     }
 
     pub fn startFor(blocked: *BlockedPoll, poller: *Poller, timeout_ns: i64) !void {
-        try poller.armGuard();
+        poller.armGuard();
         blocked.poller = poller;
         blocked.timeout_ns = timeout_ns;
-        blocked.thread_id = .init(0);
+        blocked.is_running = .init(false);
         blocked.is_done = .init(false);
         blocked.thread = try std.Thread.spawn(.{}, run, .{blocked});
         blocked.untilAsleep() catch |failure| {
@@ -226,247 +244,29 @@ pub const BlockedPoll = struct {
     }
 
     fn untilAsleep(blocked: *BlockedPoll) !void {
-        while (blocked.thread_id.load(.acquire) == 0) yield();
-        while (!try isAsleep(blocked.thread_id.load(.acquire))) {
+        while (!blocked.is_running.load(.acquire)) yield();
+        while (!try system.isAsleep(blocked.native_thread)) {
             if (blocked.is_done.load(.acquire)) return error.PollDidNotBlock;
             yield();
         }
     }
 
     fn run(blocked: *BlockedPoll) void {
-        blocked.thread_id.store(std.os.linux.gettid(), .release);
+        blocked.native_thread = system.currentThread();
+        blocked.is_running.store(true, .release);
         blocked.result = blocked.poller.poll(blocked.timeout_ns);
         blocked.is_done.store(true, .release);
     }
 };
 
-/// Two ends of a stream without a network between them: what one end does, the other end's readiness shows at once.
-pub const Pair = struct {
-    own: i32,
-    peer: i32,
-
-    pub fn open() !Pair {
-        var ends: [2]i32 = undefined;
-        _ = try check(linux.call(.socketpair, .{ family_unix, type_stream | type_nonblock | type_cloexec, 0, &ends }));
-        return .{ .own = ends[0], .peer = ends[1] };
-    }
-
-    pub fn close(pair: Pair) void {
-        closeDescriptor(pair.own);
-        closeDescriptor(pair.peer);
-    }
-};
-
-pub const Pipe = struct {
-    reader: i32,
-    writer: i32,
-
-    pub fn open() !Pipe {
-        var ends: [2]i32 = undefined;
-        _ = try check(linux.call(.pipe2, .{ &ends, type_nonblock | type_cloexec }));
-        return .{ .reader = ends[0], .writer = ends[1] };
-    }
-
-    pub fn close(pipe: Pipe) void {
-        closeDescriptor(pipe.reader);
-        closeDescriptor(pipe.writer);
-    }
-};
-
-/// A TCP connection over the loopback interface.
-pub const Connection = struct {
-    own: i32,
-    peer: i32,
-
-    pub fn open(family: u32) !Connection {
-        const listener = try listen(family);
-        defer closeDescriptor(listener);
-        var address: socket.Address = undefined;
-        try expectResult(0, socket.localAddress(listener, &address));
-        const own = try check(socket.create(family));
-        errdefer closeDescriptor(own);
-        const result = socket.connect(own, &address);
-        if (result != 0) try expectResult(-Errno.in_progress, result);
-        try untilReady(listener, native_readable);
-        const peer = try check(socket.accept(listener));
-        errdefer closeDescriptor(peer);
-        try untilReady(own, native_writable);
-        try expectResult(0, socket.takeError(own));
-        return .{ .own = own, .peer = peer };
-    }
-
-    pub fn close(connection: Connection) void {
-        closeDescriptor(connection.own);
-        closeDescriptor(connection.peer);
-    }
-};
-
-/// A listening socket on the loopback address, on a port that the kernel chose.
-pub fn listen(family: u32) !i32 {
-    const listener = try bound(family);
-    errdefer closeDescriptor(listener);
-    try expectResult(0, socket.listen(listener, 16));
-    return listener;
-}
-
-/// A socket that has a port of the loopback address, and does not listen.
-pub fn bound(family: u32) !i32 {
-    if (family == socket.Address.ipv6 and !hasIpv6Loopback()) return skip("this host has no ::1");
-    const descriptor = try check(socket.create(family));
-    errdefer closeDescriptor(descriptor);
-    const address = loopback(family, 0);
-    try expectResult(0, socket.bind(descriptor, &address));
-    return descriptor;
-}
-
-/// Asks the kernel with nothing that is under test, so that no fault of ours passes for a fault of the host.
-pub fn hasIpv6Loopback() bool {
-    const address: extern struct { family: u16, port: u16, flow: u32, bytes: [16]u8, scope: u32 } = .{
-        .family = family_ipv6,
-        .port = 0,
-        .flow = 0,
-        .bytes = loopback(socket.Address.ipv6, 0).bytes,
-        .scope = 0,
-    };
-    const descriptor = linux.call(.socket, .{ family_ipv6, type_stream | type_cloexec, 0 });
-    if (descriptor < 0) return false;
-    defer closeDescriptor(descriptor);
-    return linux.call(.bind, .{ descriptor, &address, @sizeOf(@TypeOf(address)) }) == 0;
-}
-
-pub fn loopback(family: u32, port: u32) socket.Address {
-    var address: socket.Address = .{ .family = family, .port = port, .scope = 0, .bytes = @splat(0) };
-    if (family == socket.Address.ipv4) {
-        address.bytes[0] = 127;
-        address.bytes[3] = 1;
-    } else {
-        address.bytes[15] = 1;
-    }
-    return address;
-}
-
-/// An eventfd(2): one descriptor that is readable when `signal` was called, and writable always.
-pub fn openCounter() !i32 {
-    return check(linux.call(.eventfd2, .{ 0, type_nonblock | type_cloexec }));
-}
-
-pub fn signal(counter: i32) !void {
-    const one: u64 = 1;
-    try expectResult(8, linux.call(.write, .{ counter, &one, 8 }));
-}
-
-/// Takes what `signal` has added up.
-pub fn drainCounter(counter: i32) !u64 {
-    var value: u64 = 0;
-    try expectResult(8, linux.call(.read, .{ counter, &value, 8 }));
-    return value;
-}
-
-pub fn write(descriptor: i32, bytes: []const u8) !void {
-    try expectResult(@intCast(bytes.len), linux.call(.write, .{ descriptor, bytes.ptr, bytes.len }));
-}
-
-pub fn expectRead(descriptor: i32, expected: []const u8) !void {
-    var buffer: [256]u8 = undefined;
-    const count = try check(linux.call(.read, .{ descriptor, &buffer, buffer.len }));
-    try std.testing.expectEqualStrings(expected, buffer[0..@intCast(count)]);
-}
-
-/// Writes until the kernel takes no more; returns how many bytes it took.
-pub fn fill(descriptor: i32) !usize {
-    const chunk: [4096]u8 = @splat('x');
-    var total: usize = 0;
-    while (true) {
-        const result = socket.send(descriptor, &chunk, chunk.len);
-        if (result == -Errno.again) return total;
-        total += @intCast(try check(result));
-    }
-}
-
-/// Reads until there is no more; returns how many bytes there were.
-pub fn drain(descriptor: i32) !usize {
-    var chunk: [65536]u8 = undefined;
-    var total: usize = 0;
-    while (true) {
-        const result = linux.call(.read, .{ descriptor, &chunk, chunk.len });
-        if (result == -Errno.again or result == 0) return total;
-        total += @intCast(try check(result));
-    }
-}
-
-pub fn duplicate(descriptor: i32) !i32 {
-    return check(linux.call(.dup, .{descriptor}));
-}
-
-/// Makes `number` refer to what `descriptor` refers to, whatever it was before.
-pub fn duplicateTo(descriptor: i32, number: i32) !void {
-    try expectResult(number, linux.call(.dup3, .{ descriptor, number, type_cloexec }));
-}
-
-pub fn closeDescriptor(descriptor: i32) void {
-    const result = linux.call(.close, .{descriptor});
-    std.debug.assert(result == 0);
-}
-
-/// How many descriptors this process has open, of the numbers that the suite comes to.
-pub fn countDescriptors() u32 {
-    const get_descriptor_flags = 1;
-    var count: u32 = 0;
-    for (0..4096) |number| {
-        if (linux.call(.fcntl, .{ number, get_descriptor_flags, 0 }) >= 0) count += 1;
-    }
-    return count;
-}
-
-/// The number that the next new descriptor gets: POSIX promises the lowest free one.
-pub fn nextDescriptor() !i32 {
-    const counter = try openCounter();
-    closeDescriptor(counter);
-    return counter;
-}
-
-/// The limit of open descriptors (RLIMIT_NOFILE), read and set.
-pub fn descriptorLimit(new: ?*const std.os.linux.rlimit, old: ?*std.os.linux.rlimit) i32 {
-    const limit_of_descriptors = 7;
-    return linux.call(.prlimit64, .{ 0, limit_of_descriptors, new, old });
-}
-
-/// Waits with ppoll(2), so with nothing that is under test.
-pub fn untilReady(descriptor: i32, events: i16) !void {
-    var wanted: extern struct { descriptor: i32, events: i16, returned: i16 } = .{
-        .descriptor = descriptor,
-        .events = events,
-        .returned = 0,
-    };
-    const timeout: linux.Timespec = .fromNanoseconds(patience_ns);
-    const no_mask: ?*const anyopaque = null;
-    const count = try check(linux.callUninterrupted(.ppoll, .{ &wanted, 1, &timeout, no_mask, 0 }));
-    if (count == 0) return error.NothingHappened;
-}
-
-/// Whether the kernel shows a thread of this process as sleeping: the first field after the name in parentheses
-/// (proc_pid_stat(5)). A thread that has ended does not sleep.
-fn isAsleep(thread_id: i32) !bool {
-    var path_buffer: [64]u8 = undefined;
-    const path = try std.fmt.bufPrintZ(&path_buffer, "/proc/self/task/{d}/stat", .{thread_id});
-    const file = linux.call(.openat, .{ working_directory, path.ptr, 0, 0 });
-    if (file == -Errno.no_entry) return false;
-    if (file < 0) return skip("/proc does not tell the state of threads here");
-    defer closeDescriptor(file);
-    var buffer: [512]u8 = undefined;
-    const count = linux.call(.read, .{ file, &buffer, buffer.len });
-    if (count == -Errno.no_process) return false;
-    const text = buffer[0..@intCast(try check(count))];
-    const name_end = std.mem.lastIndexOfScalar(u8, text, ')') orelse return error.UnknownFormat;
-    return text[name_end + 2] == 'S';
-}
-
 pub fn yield() void {
-    std.Thread.yield() catch |failure| std.debug.panic("sched_yield(2) failed: {t}", .{failure});
+    std.Thread.yield() catch |failure| std.debug.panic("no other thread can be let run: {t}", .{failure});
 }
 
+/// Ends a test that this host cannot run. The runner prints the reason, and takes what follows the last ": " for it.
 pub fn skip(comptime reason: []const u8) error{SkipZigTest} {
-    std.debug.print("skipped, because {s}\n", .{reason});
+    comptime std.debug.assert(std.mem.indexOf(u8, reason, ": ") == null);
+    @import("root").skip_reason = reason;
     return error.SkipZigTest;
 }
 
@@ -491,31 +291,5 @@ pub fn tokenOf(slot: u32) Token {
     return .{ .slot = slot, .generation = 1 };
 }
 
-fn setTimer(descriptor: i32, after_ns: i64) !void {
-    const setting: TimerSetting = .{ .interval = .fromNanoseconds(0), .value = .fromNanoseconds(after_ns) };
-    const no_old: ?*TimerSetting = null;
-    try expectResult(0, linux.call(.timerfd_settime, .{ descriptor, 0, &setting, no_old }));
-}
-
-pub const TimerSetting = extern struct { interval: linux.Timespec, value: linux.Timespec };
-
 /// A slot that no test uses.
 const guard_token: Token = .{ .slot = 0xfffffff0, .generation = 0xfffffff0 };
-
-pub const native_readable: i16 = 0x001;
-pub const native_writable: i16 = 0x004;
-
-const clock_monotonic = 1;
-const timer_nonblock = 0o4000;
-const timer_cloexec = 0o2000000;
-const type_stream = 1;
-const type_nonblock = 0o4000;
-const type_cloexec = 0o2000000;
-const family_unix = 1;
-const family_ipv6 = 10;
-const working_directory = -100;
-
-pub fn expectCloseOnExec(descriptor: i32) !void {
-    const get_descriptor_flags = 1;
-    try expectResult(1, linux.call(.fcntl, .{ descriptor, get_descriptor_flags, 0 }));
-}

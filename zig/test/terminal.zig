@@ -1,7 +1,6 @@
 //! Pairs of terminals, and the settings of serial lines.
 
 const std = @import("std");
-const library = @import("library");
 const support = @import("support.zig");
 
 const Errno = support.Errno;
@@ -9,9 +8,9 @@ const Line = terminal.Line;
 const Mode = terminal.Mode;
 const Pair = support.Pair;
 const Poller = support.Poller;
-const file = library.file;
-const linux = support.linux;
-const terminal = library.terminal;
+const file = support.file;
+const system = support.system;
+const terminal = support.terminal;
 
 const token = support.tokenOf(1);
 
@@ -76,11 +75,9 @@ test "the number is that of the other end's path" {
 test "what is opened is non-blocking and close-on-exec" {
     const pair: Terminals = try .open();
     defer pair.close();
-    const get_descriptor_flags = 1;
-    const close_on_exec = 1;
     for ([_]i32{ pair.controller, pair.peer }) |descriptor| {
         try support.expectResult(1, file.isNonBlocking(descriptor));
-        try support.expectResult(close_on_exec, linux.call(.fcntl, .{ descriptor, get_descriptor_flags, 0 }));
+        try std.testing.expect(try system.isCloseOnExec(descriptor));
     }
 }
 
@@ -98,7 +95,7 @@ test "when the other end is closed, the controlling end hangs up after what is l
     try std.testing.expect(told & support.readable != 0);
     var bytes: [8]u8 = undefined;
     try support.expectResult(4, file.read(pair.controller, &bytes, bytes.len));
-    try support.expectResult(-io_error, file.read(pair.controller, &bytes, bytes.len));
+    try support.expectResult(-Errno.io_error, file.read(pair.controller, &bytes, bytes.len));
     const next = try support.check(terminal.openPeer(pair.controller));
     defer support.closeDescriptor(next);
     try support.expectResult(-Errno.again, file.read(pair.controller, &bytes, bytes.len));
@@ -112,10 +109,10 @@ test "when the controlling end is closed, the other end is at its end, and every
     support.closeDescriptor(pair.controller);
     var bytes: [8]u8 = undefined;
     try support.expectResult(0, file.read(pair.peer, &bytes, bytes.len));
-    try support.expectResult(-io_error, file.write(pair.peer, "x", 1));
+    try support.expectResult(-Errno.io_error, file.write(pair.peer, "x", 1));
     var mode: Mode = undefined;
-    try support.expectResult(-io_error, terminal.getMode(pair.peer, &mode));
-    try support.expectResult(-io_error, terminal.unsentBytes(pair.peer));
+    try support.expectResult(-Errno.io_error, terminal.getMode(pair.peer, &mode));
+    try support.expectResult(-Errno.io_error, terminal.unsentBytes(pair.peer));
 }
 
 test "a window size is the same seen from both ends" {
@@ -192,10 +189,8 @@ test "a speed that has a constant can be read by those who know no other, and an
         const line: Line = .{ .baud = speed.baud, .data_bits = 8, .parity = 0, .stop_bits = 1, .flow_control = 0 };
         try support.expectResult(0, terminal.configureLine(&mode, &line));
         try support.expectResult(0, terminal.setMode(pair.peer, &mode));
-        // What the kernel keeps, read by the call that is older (TCGETS).
-        var native: extern struct { flags: [4]u32, rest: [20]u8 } = undefined;
-        try support.expectResult(0, linux.call(.ioctl, .{ pair.peer, 0x5401, &native }));
-        try std.testing.expectEqual(speed.constant, native.flags[2] & constant_mask);
+        // What the kernel keeps, read by the call that is older.
+        try std.testing.expectEqual(speed.constant, try system.controlFlags(pair.peer) & constant_mask);
         try support.expectResult(0, terminal.getMode(pair.peer, &mode));
         var told: Line = undefined;
         terminal.describeLine(&mode, &told);
@@ -208,7 +203,7 @@ test "a terminal is exclusive once, and again when it was given back" {
     defer pair.close();
     for (0..2) |_| {
         try support.expectResult(0, terminal.setExclusive(pair.peer, true));
-        try support.expectResult(-busy, terminal.setExclusive(pair.peer, true));
+        try support.expectResult(-Errno.busy, terminal.setExclusive(pair.peer, true));
         try support.expectResult(0, terminal.setExclusive(pair.peer, false));
     }
 }
@@ -218,7 +213,7 @@ test "what was received and not read can be thrown away" {
     defer pair.close();
     try pair.makeRaw();
     try support.expectResult(4, file.write(pair.controller, "gone", 4));
-    try support.untilReady(pair.peer, support.native_readable);
+    try support.untilReady(pair.peer, .readable);
     try support.expectResult(0, terminal.discard(pair.peer, .received));
     var bytes: [8]u8 = undefined;
     try support.expectResult(-Errno.again, file.read(pair.peer, &bytes, bytes.len));
@@ -229,12 +224,12 @@ test "a pair of terminals has no line: nothing is unsent, a break goes nowhere, 
     defer pair.close();
     try support.expectResult(1, file.write(pair.peer, "x", 1));
     try support.expectResult(0, terminal.unsentBytes(pair.peer));
-    try support.expectResult(-not_a_terminal, terminal.isTransmitterEmpty(pair.peer));
+    try support.expectResult(-Errno.not_a_terminal, terminal.isTransmitterEmpty(pair.peer));
     try support.expectResult(0, terminal.setBreak(pair.peer, true));
     try support.expectResult(0, terminal.setBreak(pair.peer, false));
-    try support.expectResult(-not_a_terminal, terminal.modemLines(pair.peer));
-    try support.expectResult(-not_a_terminal, terminal.changeModemLines(pair.peer, 1, 0));
-    try support.expectResult(-not_a_terminal, terminal.changeModemLines(pair.peer, 0, 2));
+    try support.expectResult(-Errno.not_a_terminal, terminal.modemLines(pair.peer));
+    try support.expectResult(-Errno.not_a_terminal, terminal.changeModemLines(pair.peer, 1, 0));
+    try support.expectResult(-Errno.not_a_terminal, terminal.changeModemLines(pair.peer, 0, 2));
     // The lines that are the other side's cannot be changed, so nothing is asked of the terminal.
     try support.expectResult(0, terminal.changeModemLines(pair.peer, 0, 0));
 }
@@ -252,7 +247,7 @@ test "what is no terminal is refused with ENOTTY" {
         terminal.discard(pair.own, .both),
         terminal.openPeer(pair.own),
         terminal.numberOf(pair.own),
-    }) |result| try support.expectResult(-not_a_terminal, result);
+    }) |result| try support.expectResult(-Errno.not_a_terminal, result);
 }
 
 /// Waits for each piece: the kernel hands bytes from one end to the other in a thread of its own.
@@ -260,12 +255,8 @@ fn expectBytes(descriptor: i32, expected: []const u8) !void {
     var bytes: [64]u8 = undefined;
     var length: usize = 0;
     while (length < expected.len) {
-        try support.untilReady(descriptor, support.native_readable);
+        try support.untilReady(descriptor, .readable);
         length += @intCast(try support.check(file.read(descriptor, bytes[length..].ptr, bytes.len - length)));
     }
     try std.testing.expectEqualSlices(u8, expected, bytes[0..length]);
 }
-
-const busy = 16; // EBUSY
-const io_error = 5; // EIO
-const not_a_terminal = 25; // ENOTTY

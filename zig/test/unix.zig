@@ -5,8 +5,8 @@ const support = @import("support.zig");
 
 const Errno = support.Errno;
 const Poller = support.Poller;
-const linux = support.linux;
 const socket = support.socket;
+const system = support.system;
 const unix = support.unix;
 
 const token = support.tokenOf(1);
@@ -42,7 +42,7 @@ test "a path is a name, up to the last of its 108 bytes" {
         defer support.closeDescriptor(descriptor);
         var path: [109:0]u8 = @splat(0);
         @memcpy(path[0..length], name.bytes[0..length]);
-        defer std.debug.assert(linux.call(.unlinkat, .{ working_directory, &path, 0 }) == 0);
+        defer std.debug.assert(system.removeFile(&path) == 0);
         try expectName(&name, try localOf(descriptor));
         // The same name again is taken, also when nobody has it any more, because the file stays.
         const second = try support.check(unix.create(.datagram));
@@ -91,8 +91,8 @@ test "what is born here is non-blocking and close-on-exec" {
         const pair: Pair = try .open(kind);
         defer pair.close();
         for ([_]i32{ single, pair.left, pair.right }) |descriptor| {
-            try std.testing.expect(try isCloseOnExec(descriptor));
-            try std.testing.expect(try isNonBlocking(descriptor));
+            try std.testing.expect(try system.isCloseOnExec(descriptor));
+            try std.testing.expect(try system.isNonBlocking(descriptor));
         }
     }
 }
@@ -165,7 +165,7 @@ test "a passed descriptor is the same open file, by a new number that is close-o
         const passed = message.descriptors[0];
         defer support.closeDescriptor(passed);
         try std.testing.expect(passed != pipe.writer);
-        try std.testing.expect(try isCloseOnExec(passed));
+        try std.testing.expect(try system.isCloseOnExec(passed));
         try support.write(passed, "through");
         try support.expectRead(pipe.reader, "through");
     }
@@ -184,13 +184,13 @@ test "as many descriptors go at once as the kernel takes, in order" {
     try std.testing.expectEqual(0, message.flags);
     for (message.descriptors[0..message.descriptor_count], 0..) |descriptor, index| {
         defer support.closeDescriptor(descriptor);
-        const access = (try support.check(linux.call(.fcntl, .{ descriptor, get_status_flags, 0 }))) & access_mode;
+        const access = try system.statusFlags(descriptor) & access_mode;
         try std.testing.expectEqual(@as(i32, if (index % 2 == 0) read_only else write_only), access);
     }
 }
 
 test "more descriptors than room: exactly as many as there is room for come, the rest is closed, and that is told" {
-    const before = support.countDescriptors();
+    const before = support.system.countDescriptors();
     for ([_]unix.Kind{ .stream, .datagram }) |kind| {
         for (0..5) |room| {
             const pair: Pair = try .open(kind);
@@ -206,10 +206,10 @@ test "more descriptors than room: exactly as many as there is room for come, the
             for (message.descriptors[0..room]) |descriptor| support.closeDescriptor(descriptor);
             // Nobody has the writing end any more.
             var byte: [1]u8 = undefined;
-            try support.expectResult(0, linux.call(.read, .{ pipe.reader, &byte, 1 }));
+            try support.expectResult(0, system.read(pipe.reader, &byte));
         }
     }
-    try std.testing.expectEqual(before, support.countDescriptors());
+    try std.testing.expectEqual(before, support.system.countDescriptors());
 }
 
 test "a read without room for descriptors stops behind the message that they came with" {
@@ -226,7 +226,7 @@ test "a read without room for descriptors stops behind the message that they cam
 test "a list with a number that is not open: EBADF, and nothing is sent" {
     const pair: Pair = try .open(.stream);
     defer pair.close();
-    const free = try support.nextDescriptor();
+    const free = try support.closedNumber();
     try support.expectResult(-Errno.bad_descriptor, unix.send(pair.left, "x", null, &.{ pair.left, free }));
     var byte: [1]u8 = undefined;
     try support.expectResult(-Errno.again, socket.receive(pair.right, &byte, 1));
@@ -313,7 +313,7 @@ test "what nobody has received yet counts against the send buffer" {
 }
 
 test "a closed number is refused by every call with EBADF" {
-    const number = try support.nextDescriptor();
+    const number = try support.closedNumber();
     var name = abstractName("closed");
     var credentials: unix.Credentials = undefined;
     var message: unix.Message = undefined;
@@ -361,7 +361,7 @@ fn nameOf(bytes: []const u8) unix.Address {
 /// A name that no other process has.
 fn abstractName(comptime purpose: []const u8) unix.Address {
     var buffer: [108]u8 = undefined;
-    const text = std.fmt.bufPrint(&buffer, "\x00bun-reactor {s} {d}", .{ purpose, std.os.linux.getpid() }) catch unreachable;
+    const text = std.fmt.bufPrint(&buffer, "\x00bun-reactor {s} {d}", .{ purpose, system.currentUser().process_id }) catch unreachable;
     return nameOf(text);
 }
 
@@ -401,23 +401,9 @@ fn expectName(expected: *const unix.Address, name: unix.Address) !void {
 }
 
 fn expectOwn(credentials: unix.Credentials) !void {
-    try std.testing.expectEqual(std.os.linux.getpid(), credentials.process_id);
-    try std.testing.expectEqual(std.os.linux.getuid(), credentials.user_id);
-    try std.testing.expectEqual(std.os.linux.getgid(), credentials.group_id);
+    try std.testing.expectEqual(system.currentUser(), credentials);
 }
 
-fn isCloseOnExec(descriptor: i32) !bool {
-    return (try support.check(linux.call(.fcntl, .{ descriptor, get_descriptor_flags, 0 }))) & 1 != 0;
-}
-
-fn isNonBlocking(descriptor: i32) !bool {
-    return (try support.check(linux.call(.fcntl, .{ descriptor, get_status_flags, 0 }))) & non_blocking != 0;
-}
-
-const get_descriptor_flags = 1;
-const get_status_flags = 3;
-const non_blocking = 0o4000;
 const access_mode = 3;
 const read_only = 0;
 const write_only = 1;
-const working_directory = -100;

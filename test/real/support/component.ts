@@ -1,7 +1,7 @@
 /** Tests that need something of the system's: a program, a C library. Where it is missing they skip, and say why. */
 
-import { describe } from "bun:test";
 import { existsSync } from "node:fs";
+import { describeUnless } from "../../support/platform.ts";
 
 export interface Needs {
   /** Programs, by name or path. */
@@ -10,17 +10,14 @@ export interface Needs {
   readonly libraries?: readonly string[];
 }
 
-/** `describe`, with the component's name; skipped, with a printed reason, if something that it needs is not there. */
+/** `describe`, with the component's name; skipped, with the reason, if something that it needs is not there. */
 export function describeReal(component: string, needs: Needs, body: () => void): void {
   const missing = [
     ...(needs.programs ?? []).filter((program) => pathOf(program) === null),
     ...(needs.libraries ?? []).filter((library) => !canLoad(library)),
   ];
-  if (missing.length > 0)
-    console.log(
-      `skipped: ${component}, because this machine has no ${missing.join(", ")} (see test/real/packages.txt)`,
-    );
-  describe.skipIf(missing.length > 0)(component, body);
+  const lacks = `this machine has no ${missing.join(", ")} (see test/real/packages.txt)`;
+  describeUnless(missing.length > 0 ? lacks : null)(component, body);
 }
 
 /** Where a program is; also one that only administrators have on their path. */

@@ -1,0 +1,3 @@
+comptime {
+    @compileError("this platform's part is not written yet");
+}
