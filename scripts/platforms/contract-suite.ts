@@ -27,12 +27,15 @@ export async function buildLibrary({ root, zig, scratch }: Workplace, target: st
 
 /** Runs the contract suite. The options say of which target, and what runs it: `-Dtarget=aarch64-linux`, `-fqemu`. */
 export async function contractSuite(
-  { root, zig }: Workplace,
+  { root, zig, logs }: Workplace,
   options: readonly string[],
   environment = {},
 ): Promise<Outcome> {
   const command = [zig, "build", "test", ...options];
-  return outcomeOfZig(await runToEnd(command, { folder: join(root, "zig"), limitMs: SUITE_LIMIT_MS, environment }));
+  const log = logs === null ? null : join(logs, `contract-suite${options.join("")}.log`);
+  return outcomeOfZig(
+    await runToEnd(command, { folder: join(root, "zig"), limitMs: SUITE_LIMIT_MS, environment, log }),
+  );
 }
 
 /** Compiles library and contract suite for a target that nothing here can run. */

@@ -60,7 +60,7 @@ async function planNatively(workplace: Workplace): Promise<Plan> {
   requireLinux("x64");
   const library = await buildLibrary(workplace, "x86_64-linux");
   const environment = { BUN_REACTOR_LIBRARY: library, BUN_REACTOR_TEST_PLATFORM: "native" };
-  const suite = { root: workplace.root, bun: [process.execPath], environment, patience: 1, effort: 1 };
+  const suite = { workplace, name: "linux-x64", bun: [process.execPath], environment, patience: 1, effort: 1 };
   return { how: "natively", jobs: [() => contractSuite(workplace, []), ...typescriptSuite(suite)] };
 }
 
@@ -86,7 +86,7 @@ async function planMusl(workplace: Workplace): Promise<Plan> {
     BUN_REACTOR_LIBRARY: await buildLibrary(workplace, "x86_64-linux-musl"),
     BUN_REACTOR_TEST_PLATFORM: "musl",
   };
-  const suite = { root: workplace.root, bun: [join(folder, "bun")], environment, patience: 1, effort: 1 };
+  const suite = { workplace, name: "linux-x64-musl", bun: [join(folder, "bun")], environment, patience: 1, effort: 1 };
   return {
     how: "natively, with the musl of Debian trixie",
     jobs: [() => contractSuite(workplace, ["-Dtarget=x86_64-linux-musl"]), ...typescriptSuite(suite)],
@@ -106,7 +106,7 @@ async function planArm64(workplace: Workplace): Promise<Plan> {
     how: `under ${emulator}`,
     jobs: [
       () => contractSuite(workplace, ["-Dtarget=aarch64-linux", "-fqemu"], path),
-      ...typescriptSuite({ root: workplace.root, bun, environment, ...UNDER_EMULATION }),
+      ...typescriptSuite({ workplace, name: "linux-arm64", bun, environment, ...UNDER_EMULATION }),
     ],
   };
 }
@@ -123,7 +123,7 @@ async function planWindows(workplace: Workplace): Promise<Plan> {
     how: `under ${wine.emulator}`,
     jobs: [
       () => contractSuite(workplace, ["-Dtarget=x86_64-windows", "-fwine"], wine.environment),
-      ...typescriptSuite({ root: workplace.root, bun: wine.bun, environment, ...UNDER_EMULATION }),
+      ...typescriptSuite({ workplace, name: "win32-x64", bun: wine.bun, environment, ...UNDER_EMULATION }),
     ],
     end: () => endWine(wine),
   };
