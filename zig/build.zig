@@ -5,8 +5,18 @@ const std = @import("std");
 pub fn build(b: *std.Build) void {
     const target = b.standardTargetOptions(.{});
     const optimize = b.standardOptimizeOption(.{});
-    b.installArtifact(addSharedLibrary(b, target, optimize));
+    installLibrary(b, addSharedLibrary(b, target, optimize));
     addTests(b, target, optimize);
+}
+
+/// The library alone, in `lib` on every platform: Windows has an import library besides, for linkers, and we have none.
+fn installLibrary(b: *std.Build, library: *std.Build.Step.Compile) void {
+    const install = b.addInstallArtifact(library, .{
+        .dest_dir = .{ .override = .lib },
+        .implib_dir = .disabled,
+        .pdb_dir = .disabled,
+    });
+    b.getInstallStep().dependOn(&install.step);
 }
 
 fn addSharedLibrary(
@@ -25,8 +35,18 @@ fn addSharedLibrary(
             // The reactor thread and the executor's thread are both inside the library at once.
             .single_threaded = false,
             .link_libc = false,
+            .imports = &.{.{ .name = "build", .module = addBuildFacts(b) }},
         }),
     });
+}
+
+/// What the library cannot know of itself. The scripts that build it count the hash over its sources.
+fn addBuildFacts(b: *std.Build) *std.Build.Module {
+    const hash = b.option([]const u8, "source-hash", "What the sources are, for the library's provenance");
+    const facts = b.addOptions();
+    facts.addOption([]const u8, "version", @import("build.zig.zon").version);
+    facts.addOption([]const u8, "source_hash", hash orelse "unknown");
+    return facts.createModule();
 }
 
 fn addTests(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) void {

@@ -3,7 +3,7 @@
  * on it. Results below zero are negated error numbers; the contract is written in `zig/src/queue.zig`.
  */
 
-import { type NativeFunctions, nativeLibrary, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
+import { type NativeFunctions, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
 
 /**
  * A power of two; as many events as one poll fetches at most, so that one poll is enough for all that is ready on a
@@ -34,7 +34,7 @@ export class NativeQueue {
     queueMemory: SharedArrayBuffer,
     /** `RING_BYTES`, where `poll` puts what is ready. */
     ringMemory: SharedArrayBuffer,
-    private readonly functions: NativeFunctions = nativeLibrary().functions,
+    private readonly functions: NativeFunctions,
   ) {
     this.queue = new Uint8Array(queueMemory);
     this.ring = new Uint8Array(ringMemory);

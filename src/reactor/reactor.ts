@@ -12,6 +12,7 @@ import { assertTime, BusyError, ClosedError, ReactorError } from "../core/errors
 import type { Interest } from "../core/interest.ts";
 import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
+import { nativeLibrary } from "../native/library.ts";
 import { NativeQueue, PollResult } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
@@ -45,7 +46,7 @@ export class Reactor implements Driver, Disposable {
    */
   constructor() {
     const { queue, ring } = this.channel.memory;
-    this.queue = new NativeQueue(queue, ring);
+    this.queue = new NativeQueue(queue, ring, nativeLibrary().functions);
     this.sources = new Registrator(this.queue, this);
     const result = this.queue.open();
     if (result < 0) throw errorOf(result, "epoll_create1");
@@ -130,6 +131,7 @@ export class Reactor implements Driver, Disposable {
       return false;
     }
     this.thread ??= this.startThread();
+    if (this.thread === null) return false;
     if (!this.thread.isUp) {
       // Until the thread can wait for us, we come back after each turn of the host's loop.
       this.schedule(true);
@@ -230,12 +232,18 @@ export class Reactor implements Driver, Disposable {
     this.channel.waitWhile(Holder.REACTOR);
   }
 
-  private startThread(): ReactorThread {
-    return new ReactorThread(this.channel, {
-      onBell: this.callClient,
-      onPollFailed: (result) => this.pollFailed(result),
-      onFailed: (reason) => this.end(new ReactorError(`the reactor thread failed: ${reason}`)),
-    });
+  /** Null if there can be none; whoever waits is told. */
+  private startThread(): ReactorThread | null {
+    try {
+      return new ReactorThread(this.channel, {
+        onBell: this.callClient,
+        onPollFailed: (result) => this.pollFailed(result),
+        onFailed: (reason) => this.end(new ReactorError(`the reactor thread failed: ${reason}`)),
+      });
+    } catch (error) {
+      this.end(new ReactorError(`the reactor thread could not be started: ${String(error)}`, { cause: error }));
+      return null;
+    }
   }
 
   private stopThread(): void {

@@ -9,6 +9,7 @@ const clock = @import("clock.zig");
 const datagram = @import("datagram.zig");
 const file = @import("file.zig");
 const process = @import("process.zig");
+const provenance = @import("provenance.zig");
 const queue = @import("queue.zig");
 const ring = @import("ring.zig");
 const socket = @import("socket.zig");
@@ -45,6 +46,11 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
         12 => @sizeOf(file.PipePair),
         else => 0,
     };
+}
+
+/// Where this file comes from, as text that ends with a zero.
+export fn bun_reactor_provenance() [*:0]const u8 {
+    return provenance.text;
 }
 
 export fn clock_monotonic_ns() f64 {
