@@ -94,6 +94,7 @@ export type { Driver, DriverClient } from "./core/driver.ts";
 export { Executor, type ExecutorOptions } from "./core/executor.ts";
 export { Delivery, Source } from "./core/source.ts";
 export type { SocketAddress, System } from "./core/system.ts";
+export { type Feature, isSupported, type Platform } from "./native/platform.ts";
 export { Reactor } from "./reactor/reactor.ts";
 export type { ReadyHandler, RegisterOptions, Registrator } from "./reactor/registrator.ts";
 

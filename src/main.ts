@@ -26,8 +26,8 @@ export interface MainOptions extends Omit<RunOptions, "signal"> {
  * - 128 + n if the signal with the number n has ended it: 130 for SIGINT, 143 for SIGTERM.
  *
  * The first SIGINT or SIGTERM cancels the task and all others of its run, with a `SignalError` as the reason; their
- * `finally` blocks run and are waited for. The second one ends the process at once. SIGUSR1 prints the live tasks to
- * stderr. When the run is over nobody listens for signals any more, and the process ends by itself as soon as nothing
+ * `finally` blocks run and are waited for. The second one ends the process at once. SIGUSR1, where
+ * there is one, prints the live tasks to stderr. When the run is over nobody listens for signals any more, and the process ends by itself as soon as nothing
  * else keeps it.
  *
  * If nothing at all could wake a task any more, the tasks are cancelled with a `DeadlockError`; but if the module waits

@@ -1,9 +1,9 @@
 /** `DatagramSystem` over the Zig library. */
 
-import { constants } from "node:os";
 import type { DatagramSystem } from "../core/datagram-system.ts";
 import type { SocketAddress } from "../core/system.ts";
 import { AddressMemory, FAMILY_IPV4, FAMILY_IPV6 } from "./address.ts";
+import { errorNumber } from "./error-numbers.ts";
 import { toCString } from "./file-system.ts";
 import type { NativeFunctions } from "./library.ts";
 import { RecentAddresses } from "./recent-addresses.ts";
@@ -12,7 +12,7 @@ export function datagramSystem(functions: NativeFunctions): DatagramSystem {
   const memory = new AddressMemory();
   const recent = new RecentAddresses(memory);
   return {
-    wrongFamily: -constants.errno.EAFNOSUPPORT,
+    wrongFamily: errorNumber("EAFNOSUPPORT"),
     create: (family) => functions.datagram_create(numberOf(family)),
     disconnect: functions.datagram_disconnect,
     send: (descriptor, families, bytes, to) => {
@@ -44,7 +44,7 @@ export function datagramSystem(functions: NativeFunctions): DatagramSystem {
       ),
     interfaceIndex: (nameOrAddress) => {
       // The name would end there, and be another one.
-      if (nameOrAddress.includes("\0")) return -constants.errno.ENODEV;
+      if (nameOrAddress.includes("\0")) return errorNumber("ENODEV");
       return functions.datagram_interface_index(toCString(interfaceWith(nameOrAddress) ?? nameOrAddress));
     },
   };

@@ -3,7 +3,10 @@
  * on it. Results below zero are negated error numbers; the contract is written in `zig/src/queue.zig`.
  */
 
+import { errorNumber } from "./error-numbers.ts";
 import { type NativeFunctions, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
+import { has, lacking, THIS_PLATFORM } from "./platform.ts";
+import { errorOf } from "./status.ts";
 
 /**
  * A power of two; as many events as one poll fetches at most, so that one poll is enough for all that is ready on a
@@ -23,7 +26,22 @@ export const RingWord = {
 } as const;
 
 /** The results of `poll` that its caller handles. */
-export const PollResult = { INTERRUPTED: -4, RING_FULL: -28 } as const;
+export const PollResult = { INTERRUPTED: errorNumber("EINTR"), RING_FULL: errorNumber("ENOSPC") } as const;
+
+/** What `reregister` and `deregister` return for a descriptor that is not registered, or not any more. */
+export const NOT_REGISTERED = errorNumber("ENOENT");
+
+/** The error for a `result` below zero of `register`, `reregister` or `rearm`. */
+export function refusalOf(result: number): Error {
+  // What can be opened elsewhere, and cannot be waited for, is a file.
+  if (result === NOT_PERMITTED && !has("anyDescriptor", THIS_PLATFORM)) return lacking("anyDescriptor", THIS_PLATFORM);
+  return errorOf(result, QueueCall.CHANGE);
+}
+
+const NOT_PERMITTED = errorNumber("EPERM");
+
+/** What the calls of the platform's queue are named in errors. */
+export const QueueCall = callsOf(process.platform);
 
 export class NativeQueue {
   private readonly queue: Uint8Array;
@@ -56,6 +74,11 @@ export class NativeQueue {
     return this.functions.queue_reregister(this.queue, descriptor, slot, generation, interest, delivery);
   }
 
+  /** Of an edge source: what was reported of the interest is not so any more, and is to be reported again. */
+  rearm(descriptor: number, interest: number): number {
+    return this.functions.queue_rearm(this.queue, descriptor, interest);
+  }
+
   deregister(descriptor: number): number {
     return this.functions.queue_deregister(this.queue, descriptor);
   }
@@ -72,6 +95,23 @@ export class NativeQueue {
   /** The time since the machine started in nanoseconds, the same on every thread. */
   monotonicNowNs(): number {
     return this.functions.clock_monotonic_ns();
+  }
+}
+
+interface QueueCalls {
+  readonly OPEN: string;
+  readonly CHANGE: string;
+  readonly WAIT: string;
+}
+
+function callsOf(platform: NodeJS.Platform): QueueCalls {
+  switch (platform) {
+    case "linux":
+      return { OPEN: "epoll_create1", CHANGE: "epoll_ctl", WAIT: "epoll_wait" };
+    case "win32":
+      return { OPEN: "CreateIoCompletionPort", CHANGE: "DeviceIoControl", WAIT: "GetQueuedCompletionStatusEx" };
+    default:
+      return { OPEN: "kqueue", CHANGE: "kevent", WAIT: "kevent" };
   }
 }
 

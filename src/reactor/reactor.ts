@@ -13,7 +13,8 @@ import type { Interest } from "../core/interest.ts";
 import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
 import { nativeLibrary } from "../native/library.ts";
-import { NativeQueue, PollResult } from "../native/queue.ts";
+import { reportsChanges, THIS_PLATFORM } from "../native/platform.ts";
+import { NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
 import { Linger, LONGEST_LINGER_US } from "./linger.ts";
@@ -24,6 +25,7 @@ import { type ReadyHandler, Registrator } from "./registrator.ts";
 export class Reactor implements Driver, Disposable {
   readonly system: System = nativeSystem();
   readonly timerSlackNs = TIMER_SLACK_NS;
+  readonly armsForEachWait = !reportsChanges(THIS_PLATFORM);
 
   private readonly channel = ReadyChannel.allocate();
   private readonly queue: NativeQueue;
@@ -49,7 +51,7 @@ export class Reactor implements Driver, Disposable {
     this.queue = new NativeQueue(queue, ring, nativeLibrary().functions);
     this.sources = new Registrator(this.queue, this);
     const result = this.queue.open();
-    if (result < 0) throw errorOf(result, "epoll_create1");
+    if (result < 0) throw errorOf(result, QueueCall.OPEN);
   }
 
   /** Where interest is registered. */
@@ -257,7 +259,7 @@ export class Reactor implements Driver, Disposable {
   }
 
   private pollFailed(result: number): void {
-    this.end(new ReactorError(`the event queue failed: ${errorOf(result, "epoll_wait").message}`));
+    this.end(new ReactorError(`the event queue failed: ${errorOf(result, QueueCall.WAIT).message}`));
   }
 
   /** Nothing will become ready any more: whoever waits is told why. */

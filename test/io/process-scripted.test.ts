@@ -45,6 +45,10 @@ class ProcessWorld extends ScriptedWorld {
           ...files,
         } as FileSystem,
         processes: {
+          pipesHaveReadiness: true,
+          openPipe: () => Promise.reject(new Error("there are none of these")),
+          hasDescriptors: true,
+          refuseBlocking: () => {},
           start: () => ({
             processId: CHILD,
             exited: self().exit.promise,

@@ -1,7 +1,11 @@
-/** What the process holds of the operating system, from /proc/self: for tests that nothing is left behind. */
+/**
+ * What the process holds of the operating system: for tests that nothing is left behind. From /proc/self; where there is
+ * none, what the native library has opened (`opened-handles.ts`), and of threads nothing.
+ */
 
 import { afterEach, beforeEach, expect } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { openedHandles } from "./opened-handles.ts";
 import { hostTurn } from "../../src/testing/host-turn.ts";
 import { patient } from "./patience.ts";
 
@@ -13,6 +17,7 @@ export interface Holdings {
 }
 
 export function holdings(): Holdings {
+  if (!HAS_PROC) return { descriptors: openedHandles(), workerThreads: 0 };
   return { descriptors: openDescriptors(), workerThreads: countWorkerThreads() };
 }
 
@@ -74,6 +79,8 @@ function readUnlessGone(read: () => string): string | null {
     throw error;
   }
 }
+
+const HAS_PROC = process.platform === "linux";
 
 /** Longer than any thread takes to end, and met only by a test that fails. */
 const MOST_PATIENCE_MS = patient(2_000);

@@ -68,6 +68,7 @@ export class ScriptedWorld extends VirtualDriver {
     return {
       meaningOf,
       errorOf,
+      shortReadIsLast: true,
       timedOut: -110,
       hungUp: -5,
       parseAddress,

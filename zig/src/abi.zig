@@ -79,6 +79,10 @@ export fn queue_deregister(q: *queue.Queue, descriptor: i32) i32 {
     return queue.deregister(q, descriptor);
 }
 
+export fn queue_rearm(q: *queue.Queue, descriptor: i32, interest: u32) i32 {
+    return queue.rearm(q, descriptor, interest);
+}
+
 /// Waits at most `timeout_ns`; infinity waits for ever, and what is not above zero does not wait.
 export fn queue_poll(q: *queue.Queue, r: *ring.Ring, timeout_ns: f64) i32 {
     return queue.poll(q, r, toNanoseconds(timeout_ns));

@@ -12,6 +12,9 @@
 //! * `deregister` removes it. No later poll reports it; an event that a poll has fetched already may still be in the ring,
 //!   where its token tells. It must be called before the descriptor is closed: a duplicate of the descriptor would keep the
 //!   registration alive in the kernel, where nobody could remove it any more.
+//! * `rearm` says that whoever reads or writes an `edge` source has found that there is nothing left, or no room, in these
+//!   directions, and wants to be told of the next change. It adds to the interest, and costs nothing where the kernel has
+//!   edges of its own: there it does nothing. Elsewhere (Windows) a direction that was reported stays silent until then.
 //! * `poll` pushes what is ready into the ring, never more than it has room for, waits at most `timeout_ns` for the
 //!   first event (0: does not wait, `forever`: as long as it takes), and returns how many it pushed. Zero means a
 //!   timeout or a wake. The wait is never shorter than asked for. A signal ends it with `-EINTR`, and a ring without
@@ -58,6 +61,7 @@ pub const close = backend.close;
 pub const register = backend.register;
 pub const reregister = backend.reregister;
 pub const deregister = backend.deregister;
+pub const rearm = if (@hasDecl(backend, "rearm")) backend.rearm else leaveToKernel;
 pub const poll = backend.poll;
 pub const wake = backend.wake;
 
@@ -67,9 +71,14 @@ comptime {
     expect(@TypeOf(register) == fn (*Queue, i32, ring.Token, u32, Delivery) i32);
     expect(@TypeOf(reregister) == fn (*Queue, i32, ring.Token, u32, Delivery) i32);
     expect(@TypeOf(deregister) == fn (*Queue, i32) i32);
+    expect(@TypeOf(rearm) == fn (*Queue, i32, u32) i32);
     expect(@TypeOf(poll) == fn (*Queue, *ring.Ring, i64) i32);
     expect(@TypeOf(wake) == fn (*Queue) i32);
     expect(@sizeOf(Queue) == queue_bytes);
+}
+
+fn leaveToKernel(_: *Queue, _: i32, _: u32) i32 {
+    return 0;
 }
 
 fn expect(comptime met: bool) void {

@@ -12,6 +12,7 @@ export const QUEUE_FUNCTIONS = {
   queue_close: { args: [view], returns: i32 },
   queue_register: { args: [view, i32, u32, u32, u32, u32], returns: i32 },
   queue_reregister: { args: [view, i32, u32, u32, u32, u32], returns: i32 },
+  queue_rearm: { args: [view, i32, u32], returns: i32 },
   queue_deregister: { args: [view, i32], returns: i32 },
   queue_poll: { args: [view, view, f64], returns: i32 },
   queue_wake: { args: [view], returns: i32 },
