@@ -18,8 +18,7 @@ export async function buildLibrary({ root, zig, scratch }: Workplace, target: st
   const build = [zig, "build", `-Dtarget=${target}`, "-Doptimize=ReleaseFast", "--prefix", prefix];
   const run = await runToEnd(build, { folder: join(root, "zig"), limitMs: BUILD_LIMIT_MS });
   if (run.exitCode !== 0) throw new Error(`the library for ${target} cannot be built:\n${run.output}`);
-  // Windows has its libraries where it has its programs.
-  const folder = join(prefix, target.includes("windows") ? "bin" : "lib");
+  const folder = join(prefix, "lib");
   const library = readdirSync(folder).find((name) => /\.(so|dylib|dll)$/.test(name));
   if (library === undefined) throw new Error(`the build for ${target} made no library in ${folder}`);
   return join(folder, library);

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { TARGETS } from "../targets.ts";
 import { buildLibrary, compileOnly, contractSuite } from "./contract-suite.ts";
 import { MissingError } from "./missing.ts";
 import { muslBun } from "./musl.ts";
@@ -38,23 +39,17 @@ export function allPlatforms({ kqueueFolder, nativeLogs }: ListOptions): readonl
       summary: "the contract suite on Linux, over libkqueue",
       prepare: (workplace) => planKqueue(workplace, kqueueFolder),
     },
-    ...Object.entries(COMPILED_ONLY).map(([name, target]) => ({
+    ...TARGETS.filter(({ name }) => !TESTED.includes(name)).map(({ name, zig }) => ({
       name,
       summary: "compiled only: the library and the contract suite",
       prepare: (workplace: Workplace): Promise<Plan> =>
-        Promise.resolve({ how: "compiled only", jobs: [() => compileOnly(workplace, target)] }),
+        Promise.resolve({ how: "compiled only", jobs: [() => compileOnly(workplace, zig)] }),
     })),
   ];
 }
 
-/** The rest of the eight targets; linux-x64 is the same file for glibc and musl. */
-const COMPILED_ONLY: Readonly<Record<string, string>> = {
-  "darwin-x64": "x86_64-macos",
-  "darwin-arm64": "aarch64-macos",
-  "freebsd-x64": "x86_64-freebsd",
-  "freebsd-arm64": "aarch64-freebsd",
-  "win32-arm64": "aarch64-windows",
-};
+/** Those that can run here. The rest of the eight targets is compiled. */
+const TESTED: readonly string[] = ["linux-x64", "linux-arm64", "win32-x64"];
 
 async function planNatively(workplace: Workplace): Promise<Plan> {
   requireLinux("x64");
@@ -99,6 +94,8 @@ async function planArm64(workplace: Workplace): Promise<Plan> {
   const environment = {
     ...qemu.environment,
     BUN_REACTOR_LIBRARY: await buildLibrary(workplace, "aarch64-linux"),
+    // Tests that build something do so with the host's compiler.
+    ZIG: workplace.zig,
     BUN_REACTOR_TEST_PLATFORM: "qemu-user",
   };
   const path = { PATH: qemu.environment["PATH"] };
