@@ -110,7 +110,8 @@ function buildImpostor(name: string, version: number, sizes: readonly number[]):
       "build-lib",
       "-dynamic",
       // Where this runs under an emulator, the compiler does not.
-      ...["-target", TARGETS.find(({ name }) => name === `${process.platform}-${process.arch}`)!.zig],
+      "-target",
+      TARGETS.find(({ name }) => name === currentPlatform())!.zig,
       "-OReleaseSmall",
       "-fstrip",
       "-fno-compiler-rt",
