@@ -6,6 +6,7 @@
 //     bun run test:platforms --kqueue-lib-dir DIR     kqueue as well, over the libkqueue.so in DIR
 //     bun run test:platforms --npm-test-log FILE --zig-test-log FILE
 //                                                     the host's own row from what these have printed before
+//     bun run test:platforms --logs DIR               keeps there what each run has printed
 //
 // It prints a row for each platform, below it what was skipped, with its reason, and what failed; and at the end
 // `N passed, N failed, N skipped`. What a platform needs and this machine lacks is such a reason and no failure. The
@@ -13,7 +14,7 @@
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { findZig } from "./build-native.ts";
@@ -25,7 +26,7 @@ import { reportOf, type Result, totalOf } from "./platforms/report.ts";
 import { Slots } from "./platforms/slots.ts";
 
 async function main(): Promise<void> {
-  const { words, isList, options } = readArguments(process.argv.slice(2));
+  const { words, isList, logs, options } = readArguments(process.argv.slice(2));
   const platforms = chosen(allPlatforms(options), words);
   if (isList) {
     for (const { name, summary } of platforms) console.log(`${name.padEnd(16)}${summary}`);
@@ -34,7 +35,7 @@ async function main(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), "bun-reactor-platforms-"));
   try {
     const results: Result[] = [];
-    for (const testing of testAll(platforms, { root: ROOT, zig: findZig(), scratch })) {
+    for (const testing of testAll(platforms, { root: ROOT, zig: findZig(), scratch, logs })) {
       const result = await testing;
       console.log(reportOf(result));
       results.push(result);
@@ -49,6 +50,7 @@ async function main(): Promise<void> {
 interface Arguments {
   readonly words: readonly string[];
   readonly isList: boolean;
+  readonly logs: string | null;
   readonly options: ListOptions;
 }
 
@@ -59,6 +61,7 @@ function readArguments(given: string[]): Arguments {
     options: {
       list: { type: "boolean", default: false },
       "kqueue-lib-dir": { type: "string" },
+      logs: { type: "string" },
       "npm-test-log": { type: "string" },
       "zig-test-log": { type: "string" },
     },
@@ -69,6 +72,7 @@ function readArguments(given: string[]): Arguments {
   return {
     words: positionals,
     isList: values.list,
+    logs: values.logs === undefined ? null : resolve(values.logs),
     options: {
       kqueueFolder: values["kqueue-lib-dir"] ?? process.env["BUN_REACTOR_KQUEUE_LIB_DIR"],
       nativeLogs: bun === undefined || zig === undefined ? undefined : { bun, zig },

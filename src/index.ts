@@ -16,6 +16,7 @@ export {
   OperationReusedError,
   ReactorError,
   SystemError,
+  type SystemErrorFacts,
   TimeoutError,
   UnexpectedEndError,
   UnsupportedError,
@@ -90,7 +91,7 @@ export { RwLock } from "./sync/rw-lock.ts";
 export { Semaphore } from "./sync/semaphore.ts";
 
 export type { Driver, DriverClient } from "./core/driver.ts";
-export { Executor } from "./core/executor.ts";
+export { Executor, type ExecutorOptions } from "./core/executor.ts";
 export { Delivery, Source } from "./core/source.ts";
 export type { SocketAddress, System } from "./core/system.ts";
 export { type Feature, isSupported, type Platform } from "./native/platform.ts";

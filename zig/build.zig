@@ -1,13 +1,21 @@
 //! `zig build` makes the shared library, `zig build test` runs the contract suite.
+//!
+//! `-Dtarget=` builds for another system: the library is made for all of them on any machine. `-Dqueue=kqueue` with
+//! `-Dkqueue-lib-dir=DIR` runs the contract suite on Linux over the kqueue(2) of `libkqueue` in that folder.
 
 const std = @import("std");
 
 pub fn build(b: *std.Build) void {
     const target = b.standardTargetOptions(.{});
     const optimize = b.standardOptimizeOption(.{});
+    const queue_name = b.option(QueueName, "queue", "The event queue that the contract suite runs over") orelse .native;
+    const kqueue_folder = b.option([]const u8, "kqueue-lib-dir", "The folder of a libkqueue, for -Dqueue=kqueue on Linux");
     installLibrary(b, addSharedLibrary(b, target, optimize));
-    addTests(b, target, optimize);
+    addTests(b, target, optimize, if (queue_name == .kqueue) chosenKqueue(b, target, kqueue_folder) else null);
 }
+
+/// `native` is that of the operating system.
+const QueueName = enum { native, kqueue };
 
 /// The library alone, in `lib` on every platform: Windows has an import library besides, for linkers, and we have none.
 fn installLibrary(b: *std.Build, library: *std.Build.Step.Compile) void {
@@ -34,8 +42,8 @@ fn addSharedLibrary(
             .strip = optimize != .Debug,
             // The reactor thread and the executor's thread are both inside the library at once.
             .single_threaded = false,
-            .link_libc = false,
-            .imports = &.{.{ .name = "build", .module = addBuildFacts(b) }},
+            .link_libc = needsLibc(target),
+            .imports = &.{ optionsOf(b, false), .{ .name = "build", .module = addBuildFacts(b) } },
         }),
     });
 }
@@ -49,18 +57,54 @@ fn addBuildFacts(b: *std.Build) *std.Build.Module {
     return facts.createModule();
 }
 
-fn addTests(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) void {
+/// Where the C library is the system's interface. Linux has one of its own, and the library is the same for all C libraries.
+fn needsLibc(target: std.Build.ResolvedTarget) bool {
+    return switch (target.result.os.tag) {
+        .macos, .freebsd => true,
+        else => false,
+    };
+}
+
+fn optionsOf(b: *std.Build, has_kqueue_library: bool) std.Build.Module.Import {
+    const options = b.addOptions();
+    options.addOption(bool, "has_kqueue_library", has_kqueue_library);
+    return .{ .name = "options", .module = options.createModule() };
+}
+
+/// The folder of the implementation, or null if the system has its own.
+fn chosenKqueue(b: *std.Build, target: std.Build.ResolvedTarget, folder: ?[]const u8) ?std.Build.LazyPath {
+    if (target.result.os.tag != .linux) return null;
+    const path = folder orelse {
+        std.debug.panic("-Dqueue=kqueue needs -Dkqueue-lib-dir=DIR on Linux, where DIR has a libkqueue.so", .{});
+    };
+    return .{ .cwd_relative = b.pathFromRoot(path) };
+}
+
+fn addTests(
+    b: *std.Build,
+    target: std.Build.ResolvedTarget,
+    optimize: std.builtin.OptimizeMode,
+    kqueue_folder: ?std.Build.LazyPath,
+) void {
+    const options = optionsOf(b, kqueue_folder != null);
     const library = b.createModule(.{
         .root_source_file = b.path("src/library.zig"),
         .target = target,
         .optimize = optimize,
+        .link_libc = needsLibc(target) or kqueue_folder != null,
+        .imports = &.{options},
     });
+    if (kqueue_folder) |folder| {
+        library.addLibraryPath(folder);
+        library.addRPath(folder);
+        library.linkSystemLibrary("kqueue", .{ .use_pkg_config = .no });
+    }
     const tests = b.addTest(.{
         .root_module = b.createModule(.{
             .root_source_file = b.path("test/contract.zig"),
             .target = target,
             .optimize = optimize,
-            .imports = &.{.{ .name = "library", .module = library }},
+            .imports = &.{ .{ .name = "library", .module = library }, options },
         }),
         .test_runner = .{ .path = b.path("test/runner.zig"), .mode = .simple },
     });

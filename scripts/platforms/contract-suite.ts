@@ -18,8 +18,7 @@ export async function buildLibrary({ root, zig, scratch }: Workplace, target: st
   const build = [zig, "build", `-Dtarget=${target}`, "-Doptimize=ReleaseFast", "--prefix", prefix];
   const run = await runToEnd(build, { folder: join(root, "zig"), limitMs: BUILD_LIMIT_MS });
   if (run.exitCode !== 0) throw new Error(`the library for ${target} cannot be built:\n${run.output}`);
-  // Windows has its libraries where it has its programs.
-  const folder = join(prefix, target.includes("windows") ? "bin" : "lib");
+  const folder = join(prefix, "lib");
   const library = readdirSync(folder).find((name) => /\.(so|dylib|dll)$/.test(name));
   if (library === undefined) throw new Error(`the build for ${target} made no library in ${folder}`);
   return join(folder, library);
@@ -27,12 +26,15 @@ export async function buildLibrary({ root, zig, scratch }: Workplace, target: st
 
 /** Runs the contract suite. The options say of which target, and what runs it: `-Dtarget=aarch64-linux`, `-fqemu`. */
 export async function contractSuite(
-  { root, zig }: Workplace,
+  { root, zig, logs }: Workplace,
   options: readonly string[],
   environment = {},
 ): Promise<Outcome> {
   const command = [zig, "build", "test", ...options];
-  return outcomeOfZig(await runToEnd(command, { folder: join(root, "zig"), limitMs: SUITE_LIMIT_MS, environment }));
+  const log = logs === null ? null : join(logs, `contract-suite${options.join("")}.log`);
+  return outcomeOfZig(
+    await runToEnd(command, { folder: join(root, "zig"), limitMs: SUITE_LIMIT_MS, environment, log }),
+  );
 }
 
 /** Compiles library and contract suite for a target that nothing here can run. */

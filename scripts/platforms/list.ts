@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { TARGETS } from "../targets.ts";
 import { buildLibrary, compileOnly, contractSuite } from "./contract-suite.ts";
 import { MissingError } from "./missing.ts";
 import { muslBun } from "./musl.ts";
@@ -38,29 +39,23 @@ export function allPlatforms({ kqueueFolder, nativeLogs }: ListOptions): readonl
       summary: "the contract suite on Linux, over libkqueue",
       prepare: (workplace) => planKqueue(workplace, kqueueFolder),
     },
-    ...Object.entries(COMPILED_ONLY).map(([name, target]) => ({
+    ...TARGETS.filter(({ name }) => !TESTED.includes(name)).map(({ name, zig }) => ({
       name,
       summary: "compiled only: the library and the contract suite",
       prepare: (workplace: Workplace): Promise<Plan> =>
-        Promise.resolve({ how: "compiled only", jobs: [() => compileOnly(workplace, target)] }),
+        Promise.resolve({ how: "compiled only", jobs: [() => compileOnly(workplace, zig)] }),
     })),
   ];
 }
 
-/** The rest of the eight targets; linux-x64 is the same file for glibc and musl. */
-const COMPILED_ONLY: Readonly<Record<string, string>> = {
-  "darwin-x64": "x86_64-macos",
-  "darwin-arm64": "aarch64-macos",
-  "freebsd-x64": "x86_64-freebsd",
-  "freebsd-arm64": "aarch64-freebsd",
-  "win32-arm64": "aarch64-windows",
-};
+/** Those that can run here. The rest of the eight targets is compiled. */
+const TESTED: readonly string[] = ["linux-x64", "linux-arm64", "win32-x64"];
 
 async function planNatively(workplace: Workplace): Promise<Plan> {
   requireLinux("x64");
   const library = await buildLibrary(workplace, "x86_64-linux");
   const environment = { BUN_REACTOR_LIBRARY: library, BUN_REACTOR_TEST_PLATFORM: "native" };
-  const suite = { root: workplace.root, bun: [process.execPath], environment, patience: 1, effort: 1 };
+  const suite = { workplace, name: "linux-x64", bun: [process.execPath], environment, patience: 1, effort: 1 };
   return { how: "natively", jobs: [() => contractSuite(workplace, []), ...typescriptSuite(suite)] };
 }
 
@@ -86,7 +81,7 @@ async function planMusl(workplace: Workplace): Promise<Plan> {
     BUN_REACTOR_LIBRARY: await buildLibrary(workplace, "x86_64-linux-musl"),
     BUN_REACTOR_TEST_PLATFORM: "musl",
   };
-  const suite = { root: workplace.root, bun: [join(folder, "bun")], environment, patience: 1, effort: 1 };
+  const suite = { workplace, name: "linux-x64-musl", bun: [join(folder, "bun")], environment, patience: 1, effort: 1 };
   return {
     how: "natively, with the musl of Debian trixie",
     jobs: [() => contractSuite(workplace, ["-Dtarget=x86_64-linux-musl"]), ...typescriptSuite(suite)],
@@ -99,6 +94,8 @@ async function planArm64(workplace: Workplace): Promise<Plan> {
   const environment = {
     ...qemu.environment,
     BUN_REACTOR_LIBRARY: await buildLibrary(workplace, "aarch64-linux"),
+    // Tests that build something do so with the host's compiler.
+    ZIG: workplace.zig,
     BUN_REACTOR_TEST_PLATFORM: "qemu-user",
   };
   const path = { PATH: qemu.environment["PATH"] };
@@ -106,7 +103,7 @@ async function planArm64(workplace: Workplace): Promise<Plan> {
     how: `under ${emulator}`,
     jobs: [
       () => contractSuite(workplace, ["-Dtarget=aarch64-linux", "-fqemu"], path),
-      ...typescriptSuite({ root: workplace.root, bun, environment, ...UNDER_EMULATION }),
+      ...typescriptSuite({ workplace, name: "linux-arm64", bun, environment, ...UNDER_EMULATION }),
     ],
   };
 }
@@ -123,7 +120,7 @@ async function planWindows(workplace: Workplace): Promise<Plan> {
     how: `under ${wine.emulator}`,
     jobs: [
       () => contractSuite(workplace, ["-Dtarget=x86_64-windows", "-fwine"], wine.environment),
-      ...typescriptSuite({ root: workplace.root, bun: wine.bun, environment, ...UNDER_EMULATION }),
+      ...typescriptSuite({ workplace, name: "win32-x64", bun: wine.bun, environment, ...UNDER_EMULATION }),
     ],
     end: () => endWine(wine),
   };

@@ -47,11 +47,13 @@ export function sumOf(outcomes: readonly Outcome[]): Outcome {
  */
 export function outcomeOfBun(run: Run): Outcome {
   const output = withoutColors(run.output);
-  const { passed, failures, skips, last } = countLines(output);
+  const { passed, failures, skips, skippedHooks, last } = countLines(output);
   const summary = summaryOf(output);
   const end = endOf(run, last) ?? (summary === null ? `it printed no summary, after ${last}` : null);
   const problems =
-    end === null ? differencesFrom(summary ?? {}, passed, failures.length, skips.length, run.exitCode) : [end];
+    end === null
+      ? differencesFrom(summary ?? {}, passed, failures.length, skips.length + skippedHooks, run.exitCode)
+      : [end];
   for (const problem of problems) failures.push({ name: `bun test: ${problem}`, details: lastLinesOf(output) });
   return { passed, failures, skips };
 }
@@ -93,12 +95,14 @@ interface CountedLines {
   passed: number;
   readonly failures: Failure[];
   readonly skips: Skip[];
+  /** Hooks of groups that were skipped: Bun tells of them as of tests without a name. */
+  skippedHooks: number;
   /** The test that ended last: behind it is what ended the run. */
   last: string;
 }
 
 function countLines(output: string): CountedLines {
-  const counted: CountedLines = { passed: 0, failures: [], skips: [], last: "its start" };
+  const counted: CountedLines = { passed: 0, failures: [], skips: [], skippedHooks: 0, last: "its start" };
   let file = "";
   let printed: string[] = [];
   for (const line of output.split("\n")) {
@@ -114,6 +118,7 @@ function countLines(output: string): CountedLines {
     counted.last = name;
     if (kind === "pass") counted.passed++;
     else if (kind === "fail") counted.failures.push({ name, details: lastLinesOf(printed.join("\n")) });
+    else if (text.endsWith("> (unnamed)")) counted.skippedHooks++;
     else counted.skips.push({ name, reason: kind === "todo" ? "to be written" : reasonIn(text) });
     printed = [];
   }

@@ -18,6 +18,8 @@ export interface Workplace {
   readonly zig: string;
   /** A folder for what is needed only now. */
   readonly scratch: string;
+  /** A folder for what the runs print, or null. */
+  readonly logs: string | null;
 }
 
 export interface Plan {

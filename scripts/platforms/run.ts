@@ -5,6 +5,8 @@ export interface RunOptions {
   readonly folder: string;
   /** How long it may take. Behind that it is ended with all that it has started, and what it printed is kept. */
   readonly limitMs: number;
+  /** A file for what it prints, written at its end; null for none. */
+  readonly log?: string | null;
 }
 
 export interface Run {
@@ -37,6 +39,7 @@ export async function runToEnd(command: readonly string[], options: RunOptions):
   // What it has left running would keep its outputs open, and serves nobody.
   endGroup(child.pid);
   await Promise.race([reading, Bun.sleep(LATE_OUTPUT_MS)]);
+  if (typeof options.log === "string") await Bun.write(options.log, output.text);
   const { exitCode } = child;
   const signal = child.signalCode === null ? null : String(child.signalCode);
   return { output: output.text, exitCode, signal, isOverLimit, durationMs: performance.now() - startMs };

@@ -1,12 +1,15 @@
 /** The TypeScript suite in pieces: some test files each, in a process of their own, so that a crash takes no more along. */
 
 import { globSync } from "node:fs";
+import { join } from "node:path";
 import { outcomeOfBun } from "./outcome.ts";
-import type { Job } from "./platform.ts";
+import type { Job, Workplace } from "./platform.ts";
 import { runToEnd } from "./run.ts";
 
 export interface TypescriptSuite {
-  readonly root: string;
+  readonly workplace: Workplace;
+  /** The platform, for the names of logs. */
+  readonly name: string;
   /** What runs Bun. */
   readonly bun: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -16,16 +19,19 @@ export interface TypescriptSuite {
   readonly effort: number;
 }
 
-export function typescriptSuite({ root, bun, environment, patience, effort }: TypescriptSuite): Job[] {
+export function typescriptSuite(suite: TypescriptSuite): Job[] {
+  const { root, logs } = suite.workplace;
+  const { name, bun, environment, patience, effort } = suite;
   const files = globSync("test/**/*.test.ts", { cwd: root }).sort();
   const pieces = Array.from({ length: Math.ceil(files.length / FILES_IN_A_PIECE) }, (_, index) =>
     files.slice(index * FILES_IN_A_PIECE, (index + 1) * FILES_IN_A_PIECE),
   );
-  return pieces.map((piece) => async () => {
+  return pieces.map((piece, index) => async () => {
     const paths = piece.map((file) => `./${file}`);
     const run = await runToEnd([...bun, "test", "--timeout", String(TEST_LIMIT_MS * patience), ...paths], {
       folder: root,
       limitMs: PIECE_LIMIT_MS * patience,
+      log: logs === null ? null : join(logs, `${name}-${index + 1}.log`),
       environment: {
         NO_COLOR: "1",
         FORCE_COLOR: undefined,

@@ -68,10 +68,12 @@ export function refuseUnsupportedPlatform(platform: string): void {
 }
 
 /**
- * A bundler puts this module into a file of another name. There, paths beside it mean nothing, and must not be tried:
- * anything might be at them.
+ * Whether this module is part of a bundle. There, paths beside it mean nothing, and must not be tried: anything might be at
+ * them. A bundler puts it into a file of another name; or, for a CommonJS bundle, leaves its path as it was on the machine
+ * on which it was bundled.
  */
 function isBundled(): boolean {
+  if (Bun.isStandaloneExecutable || !existsSync(import.meta.path)) return true;
   return !/[/\\]native[/\\]library-file\.[jt]s$/.test(import.meta.path);
 }
 

@@ -133,6 +133,7 @@ export class Reactor implements Driver, Disposable {
       return false;
     }
     this.thread ??= this.startThread();
+    if (this.thread === null) return false;
     if (!this.thread.isUp) {
       // Until the thread can wait for us, we come back after each turn of the host's loop.
       this.schedule(true);
@@ -233,12 +234,18 @@ export class Reactor implements Driver, Disposable {
     this.channel.waitWhile(Holder.REACTOR);
   }
 
-  private startThread(): ReactorThread {
-    return new ReactorThread(this.channel, {
-      onBell: this.callClient,
-      onPollFailed: (result) => this.pollFailed(result),
-      onFailed: (reason) => this.end(new ReactorError(`the reactor thread failed: ${reason}`)),
-    });
+  /** Null if there can be none; whoever waits is told. */
+  private startThread(): ReactorThread | null {
+    try {
+      return new ReactorThread(this.channel, {
+        onBell: this.callClient,
+        onPollFailed: (result) => this.pollFailed(result),
+        onFailed: (reason) => this.end(new ReactorError(`the reactor thread failed: ${reason}`)),
+      });
+    } catch (error) {
+      this.end(new ReactorError(`the reactor thread could not be started: ${String(error)}`, { cause: error }));
+      return null;
+    }
   }
 
   private stopThread(): void {

@@ -299,3 +299,18 @@ describe("a native library that the thread cannot load", () => {
     expect(lines[2]).toBe("works again");
   });
 });
+
+test("a thread that cannot be started is told to who waits, and the next run tries again", async () => {
+  const { exitCode, stdout, stderr } = await runScript(`
+    import { run, sleep } from "./src/index.ts";
+    const threads = process.getBuiltinModule("node:worker_threads");
+    const { Worker } = threads;
+    threads.Worker = class { constructor() { throw new Error("no threads left"); } };
+    await run(() => sleep(3_600_000)).catch(({ name, message }) => console.log(name + ": " + message));
+    threads.Worker = Worker;
+    await run(() => sleep(0.1));
+    console.log("works again");
+  `);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  expect(stdout).toBe("ReactorError: the reactor thread could not be started: Error: no threads left\nworks again\n");
+});

@@ -14,11 +14,12 @@ const { symbols: libc } = dlopen("libc.so.6", {
   inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
   inotify_init1: { args: ["i32"], returns: "i32" },
   openpty: { args: ["ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
-  pidfd_open: { args: ["i32", "u32"], returns: "i32" },
   pthread_sigmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   raise: { args: ["i32"], returns: "i32" },
   send: { args: ["i32", "ptr", "usize", "i32"], returns: "i64" },
   signalfd: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  // As fcntl. It stands for pidfd_open, which musl does not have.
+  syscall: { args: ["i64", "i32", "u32"], returns: "i64" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   timerfd_create: { args: ["i32", "i32"], returns: "i32" },
   timerfd_settime: { args: ["i32", "i32", "ptr", "ptr"], returns: "i32" },
@@ -132,7 +133,7 @@ class TimerKind extends Descriptors implements Kind {
 /** A child that ends when it is told to. */
 class ProcessKind extends Descriptors implements Kind {
   private readonly child = Bun.spawn(["cat"], { stdin: "pipe", stdout: "ignore" });
-  readonly descriptor = this.own(checked("pidfd_open", libc.pidfd_open(this.child.pid, 0)));
+  readonly descriptor = this.own(checked("pidfd_open", Number(libc.syscall(SYS_PIDFD_OPEN, this.child.pid, 0))));
 
   makeReady(): void {
     this.child.kill("SIGKILL");
@@ -253,6 +254,8 @@ function checked(call: string, result: number): number {
 }
 
 /** The constants of Linux on x86-64 and arm64. */
+/** On every architecture: what is newer than 2019 has one number. */
+const SYS_PIDFD_OPEN = 434;
 const NON_BLOCKING = 0o4000;
 const CLOSE_ON_EXEC = 0o2000000;
 const NEWLINE = 10;

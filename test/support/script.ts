@@ -25,9 +25,12 @@ export interface ScriptOptions {
   readonly arguments?: readonly string[];
 }
 
-/** Source that every script may begin with: the package's names, and the hand-shake for a parked reactor. */
-export const PRELUDE = `
-import * as reactor from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)};
+/**
+ * Source that every script may begin with: the package's names, and the hand-shake for a parked reactor.
+ * @param entry the package's module, as an address
+ */
+export const preludeFor = (entry: string): string => `
+import * as reactor from ${JSON.stringify(entry)};
 import { countReactorThreads, whenParked, whenParkedAlone } from ${JSON.stringify(new URL("./parked.ts", import.meta.url).href)};
 const { blockOn, connect, listen, run, shutdown, sleep, spawn, promise } = reactor;
 // A Worker that starts waits in an event queue of Bun's as well, and opens what it needs later; until it is up, the
@@ -35,6 +38,9 @@ const { blockOn, connect, listen, run, shutdown, sleep, spawn, promise } = react
 const threadIsUp = () => globalThis[Symbol.for("bun-reactor.runtime")]?.reactor.thread?.isUp === true;
 const whenUp = (then) => threadIsUp() ? whenParked(then) : setImmediate(whenUp, then);
 `;
+
+/** The same with the sources of this checkout. */
+export const PRELUDE = preludeFor(new URL("../../src/index.ts", import.meta.url).href);
 
 export class Script implements AsyncDisposable {
   private readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;

@@ -399,7 +399,10 @@ export fn watch_read(descriptor: i32, buffer: [*]align(4) u8, length: u32) i32 {
 fn toNanoseconds(timeout_ns: f64) i64 {
     if (std.math.isPositiveInf(timeout_ns)) return queue.forever;
     if (!(timeout_ns > 0)) return 0;
-    return @intFromFloat(@min(@ceil(timeout_ns), max_timeout_ns));
+    // Without @ceil, which is a function of a library on processors before SSE 4.1.
+    const shortened = @min(timeout_ns, max_timeout_ns);
+    const whole: i64 = @intFromFloat(shortened);
+    return whole + @intFromBool(@as(f64, @floatFromInt(whole)) < shortened);
 }
 
 /// A year: the caller asks again when it has passed.

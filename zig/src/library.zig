@@ -4,6 +4,7 @@ pub const clock = @import("clock.zig");
 pub const datagram = @import("datagram.zig");
 pub const Errno = @import("errno.zig").Errno;
 pub const file = @import("file.zig");
+pub const kqueue_kernel = @import("queue/kqueue/kernel.zig");
 pub const linux = @import("linux.zig");
 pub const process = @import("process.zig");
 pub const queue = @import("queue.zig");

@@ -11,11 +11,16 @@ pub const SystemCall = std.os.linux.SYS;
 /// The errno values that the library itself decides on; all others pass through as numbers.
 pub const Errno = struct {
     pub const not_permitted = 1; // EPERM
+    pub const no_entry = 2; // ENOENT
     pub const interrupted = 4; // EINTR
+    pub const bad_descriptor = 9; // EBADF
     pub const again = 11; // EAGAIN
+    pub const out_of_memory = 12; // ENOMEM
     pub const busy = 16; // EBUSY
+    pub const exists = 17; // EEXIST
     pub const invalid_argument = 22; // EINVAL
     pub const no_space = 28; // ENOSPC
+    pub const broken_pipe = 32; // EPIPE
     pub const not_implemented = 38; // ENOSYS
     pub const address_family_not_supported = 97; // EAFNOSUPPORT
 };

@@ -3,7 +3,8 @@
 //! A queue tells which of its registered descriptors became ready. Every backend keeps these promises, and the suite in
 //! `test/contract.zig` holds them to it:
 //!
-//! * `open` makes a queue in memory that the caller owns and keeps in place until `close`. There is no other state.
+//! * `open` makes a queue in memory that the caller owns and keeps in place until `close`. There is no other state
+//!   than what a backend allocates for this queue, and frees in `close`.
 //! * `register` adds a descriptor with a token, the interest (`Readiness.readable`, `.writable`, `.priority`) and a
 //!   `Delivery`. A descriptor that is there already is refused (`EEXIST`). If it is ready at that moment, the next poll
 //!   says so.
@@ -30,7 +31,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const ring = @import("ring.zig");
 
-const backend = switch (builtin.os.tag) {
+const backend = if (@import("options").has_kqueue_library) @import("queue/kqueue.zig") else switch (builtin.os.tag) {
     .linux => @import("queue/epoll.zig"),
     .macos, .freebsd => @import("queue/kqueue.zig"),
     .windows => @import("queue/iocp.zig"),

@@ -72,6 +72,11 @@ pub const Ring = extern struct {
         ring.entries()[index] = .{ .token = token, .readiness = readiness };
     }
 
+    /// Adds to an event that is staged and not published yet.
+    pub fn join(ring: *Ring, position: u32, readiness: u32) void {
+        ring.entries()[position & (ring.capacity - 1)].readiness |= readiness;
+    }
+
     /// Makes every staged event before `position` visible to the consumer.
     pub fn publish(ring: *Ring, position: u32) void {
         std.debug.assert(position -% @atomicLoad(u32, &ring.head, .acquire) <= ring.capacity);

@@ -7,13 +7,16 @@
 //! are counted, and the process's end undoes them all. The loader's lock is held in DllMain, and Microsoft's documentation
 //! forbids WSAStartup there. Winsock refuses a call before the start with WSANOTINITIALISED. Kernel handles, SOCKETs
 //! among them, fit in 31 bits, are multiples of four, and their lowest two bits are ignored. What ends a call that names
-//! no socket is WSAENOTSOCK, whether the number is another object's or nobody's.
+//! no socket is WSAENOTSOCK, whether the number is another object's or nobody's. The compiler's own library is linked as
+//! a whole for x86-64 (50 KiB), as soon as one of its functions is called: memcpy, for a length that is not known when
+//! compiling, or the probe of a stack frame above 4 KiB.
 //!
 //! Decision. Every code is turned into libuv's number where it appears, and what has no counterpart is UNKNOWN. Winsock is
 //! started by the call that makes a socket, once it was refused: so there is no state to keep, nothing runs when the
 //! library is loaded, and a process whose runtime has started Winsock (as Bun's has) never gets there. It is not stopped:
 //! other code of the process may count on it. A descriptor is the SOCKET's number; one that is nobody's is EBADF, as
-//! everywhere else.
+//! everywhere else. No code for Windows copies by a length that is not known, and none has a large frame: what is large is
+//! in memory of the queue, or in memory that is only written to.
 
 const std = @import("std");
 
@@ -101,10 +104,11 @@ pub fn toDescriptor(made: Socket) i32 {
     return @intCast(made);
 }
 
-/// Whether the number is a handle of this process.
+/// Whether the number is a handle of this process. One with its lowest bits set is only another name of a handle.
 pub fn isOpen(descriptor: i32) bool {
     var flags: u32 = undefined;
-    return descriptor >= 0 and GetHandleInformation(toHandle(descriptor), &flags) != 0;
+    if (descriptor < 0 or descriptor & tag_bits != 0) return false;
+    return GetHandleInformation(toHandle(descriptor), &flags) != 0;
 }
 
 /// Makes a socket that is non-blocking, and that no child process inherits.
@@ -247,6 +251,7 @@ pub fn free(memory: *anyopaque) void {
     _ = HeapFree(GetProcessHeap().?, 0, memory);
 }
 
+const tag_bits: i32 = 0b11;
 const heap_zero_memory: u32 = 0x08;
 
 /// `WSADATA`, which nobody reads here.

@@ -6,6 +6,7 @@ const support = @import("support.zig");
 const Errno = support.Errno;
 const Poller = support.Poller;
 const datagram = support.datagram;
+const emulator = support.emulator;
 const socket = support.socket;
 const system = support.system;
 
@@ -194,6 +195,7 @@ test "disconnect takes the connection back, and anybody is heard again" {
 }
 
 test "that nobody is there is an event without anything to read, then an error of one call, and the socket goes on" {
+    try support.external.needKeptErrors();
     const pair: Pair = try .open();
     defer support.closeDescriptor(pair.sender);
     try support.expectResult(0, socket.connect(pair.sender, &pair.address));
@@ -245,12 +247,18 @@ test "an address of the other family is refused with EAFNOSUPPORT" {
 test "options reach the kernel, each its own" {
     const both = try boundToBoth();
     defer support.closeDescriptor(both);
+    var has_gap = false;
     for (system.native_datagram_options) |case| {
+        if (case.option == .multicast_interface and !emulator.knowsMulticastInterface(case.family)) {
+            has_gap = true;
+            continue;
+        }
         try support.expectResult(0, datagram.setOption(both, case.family, case.option, case.value));
         var value: [2]i32 = .{ 12345, 12345 };
         try support.expectResult(0, system.nativeOption(both, case.level, case.name, &value));
-        try std.testing.expectEqual(case.value, value[0]);
+        try std.testing.expectEqual(case.kernel_value orelse case.value, value[0]);
     }
+    if (has_gap or !emulator.knowsMulticastInterface(ipv4)) return support.skip(emulator.no_multicast_interface);
     try support.expectResult(0, datagram.setOption(both, ipv4, .multicast_interface, 1));
 }
 
@@ -288,10 +296,11 @@ test "a closed number is refused by every call with EBADF" {
         datagram.sendBatch(number, .ipv4, &byte, 1, (&slot)[0..1]),
         datagram.receiveBatch(number, &byte, 1, (&slot)[0..1]),
         datagram.setOption(number, ipv4, .broadcast, 1),
-        datagram.setOption(number, ipv4, .multicast_interface, 1),
         datagram.setMembership(number, &address, 0, true),
     };
     for (results) |result| try support.expectResult(-Errno.bad_descriptor, result);
+    if (!emulator.knowsMulticastInterface(ipv4)) return support.skip(emulator.no_multicast_interface);
+    try support.expectResult(-Errno.bad_descriptor, datagram.setOption(number, ipv4, .multicast_interface, 1));
 }
 
 /// Two bound sockets, and the address of the one that receives.
@@ -338,6 +347,7 @@ fn expectMembership(family: u32, families: datagram.Families, group: Address) !v
     defer support.closeDescriptor(receiver);
     const sender = try bound(family);
     defer support.closeDescriptor(sender);
+    if (!emulator.knowsMulticastInterface(family)) return support.skip(emulator.no_multicast_interface);
     try support.expectResult(0, datagram.setOption(sender, family, .multicast_interface, 1));
     var destination = group;
     destination.port = (try localAddress(receiver)).port;

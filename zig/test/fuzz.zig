@@ -23,7 +23,9 @@ const default_seed = 0x5eed;
 const source_count = 200;
 const step_count = 60_000;
 /// About as many as there are sources ready at once: many polls tell all there is, and as many find too little room.
-const ring_capacity = 64;
+const usual_capacity = 64;
+/// Room for the events of all.
+const ample_capacity = 1024;
 
 test "random operations: no event for a dead token, none lost, none wrong" {
     const seed = try chosenSeed();
@@ -39,7 +41,11 @@ test "random operations: no event for a dead token, none lost, none wrong" {
 }
 
 fn chosenSeed() !u64 {
-    const text = std.testing.environ.getPosix("BUN_REACTOR_FUZZ_SEED") orelse return default_seed;
+    const text = std.testing.environ.getAlloc(std.testing.allocator, "BUN_REACTOR_FUZZ_SEED") catch |failure| switch (failure) {
+        error.EnvironmentVariableMissing => return default_seed,
+        else => return failure,
+    };
+    defer std.testing.allocator.free(text);
     return std.fmt.parseInt(u64, text, 0) catch {
         std.debug.print("BUN_REACTOR_FUZZ_SEED must be an integer from 0 to 2^64 - 1, and is \"{s}\"\n", .{text});
         return error.InvalidSeed;
@@ -53,6 +59,8 @@ const Fuzz = struct {
     generator: std.Random.DefaultPrng,
     sources: [source_count]Source,
     is_wake_pending: bool,
+    capacity: u32,
+    does_always_deregister: bool,
     /// What the current step does, and to whom: for the message of a failure.
     operation: Operation,
     slot: u32,
@@ -60,7 +68,9 @@ const Fuzz = struct {
     fn open(fuzz: *Fuzz, seed: u64) !void {
         fuzz.generator = .init(seed);
         fuzz.is_wake_pending = false;
-        try fuzz.poller.openAt(ring_capacity, std.math.maxInt(u32) - 1000);
+        fuzz.capacity = if (try support.external.forgetsWaitingEvents()) ample_capacity else usual_capacity;
+        fuzz.does_always_deregister = try support.external.remembersNumbers();
+        try fuzz.poller.openAt(fuzz.capacity, std.math.maxInt(u32) - 1000);
         for (&fuzz.sources) |*source| source.* = try .open(fuzz.random().int(u32));
     }
 
@@ -95,7 +105,7 @@ const Fuzz = struct {
             .replace => if (fuzz.isRare()) try fuzz.replace(source),
             .wake => try fuzz.wake(),
             .poll => try fuzz.poll(),
-            .consume => try fuzz.consume(fuzz.random().uintAtMost(u32, ring_capacity)),
+            .consume => try fuzz.consume(fuzz.random().uintAtMost(u32, usual_capacity)),
         }
     }
 
@@ -124,9 +134,11 @@ const Fuzz = struct {
     /// Closes the source, with or without deregister, and opens a new one in its slot, often with the same number.
     /// Sometimes a duplicate of the old descriptor stays open, and bytes arrive at it.
     fn replace(fuzz: *Fuzz, source: *Source) !void {
-        const keeps_duplicate = fuzz.random().boolean();
-        if (source.registration != null and (keeps_duplicate or fuzz.random().boolean())) try fuzz.deregister(source);
-        const duplicate: ?i32 = if (keeps_duplicate) try support.system.duplicate(source.own) else null;
+        const keeps_duplicate = support.system.has_duplicates and fuzz.random().boolean();
+        if (source.registration != null and (keeps_duplicate or fuzz.does_always_deregister or fuzz.random().boolean())) {
+            try fuzz.deregister(source);
+        }
+        const duplicate: ?i32 = if (support.system.has_duplicates and keeps_duplicate) try support.system.duplicate(source.own) else null;
         if (!source.has_peer_shut_down) try source.peerWrites();
         source.close();
         source.* = try .open(source.generation +% 1);
@@ -149,7 +161,7 @@ const Fuzz = struct {
         for (&fuzz.sources) |*source| source.startPoll();
         for (0..pushed) |offset| {
             const position = before +% @as(u32, @intCast(offset));
-            try fuzz.told(fuzz.poller.memory.entries[position & (ring_capacity - 1)]);
+            try fuzz.told(fuzz.poller.memory.entries[position & (fuzz.capacity - 1)]);
         }
         // A wake takes a place in what the kernel returns.
         if (pushed + @intFromBool(fuzz.is_wake_pending) >= room) return;

@@ -64,12 +64,12 @@ test "a full ring is refused with ENOSPC, with any timeout, and the event stays 
     defer sources.close();
 
     try sources.signalAll();
-    try support.expectResult(2, poller.poll(0));
+    try poller.expectPushed(2);
     for ([_]i64{ 0, 1, std.time.ns_per_s, queue.forever }) |timeout_ns| {
         try support.expectResult(-Errno.no_space, poller.poll(timeout_ns));
     }
     try support.expectEntry(support.tokenOf(0), readable, poller.take().?);
-    try support.expectResult(1, poller.poll(0));
+    try poller.expectPushed(1);
     try support.expectResult(-Errno.no_space, poller.poll(0));
     try support.expectEntry(support.tokenOf(1), readable, poller.take().?);
     try support.expectEntry(support.tokenOf(2), readable, poller.take().?);
@@ -111,7 +111,7 @@ test "more level-triggered sources than fit in the ring: each has its turn" {
     try sources.signalAll();
     var told: [100]u32 = @splat(0);
     for (0..2 * 100 / 8 + 1) |_| {
-        try support.expectResult(8, poller.poll(0));
+        try poller.expectPushed(8);
         while (poller.take()) |entry| told[entry.token.slot] += 1;
     }
     for (told) |times| try std.testing.expect(times > 0);
@@ -124,10 +124,10 @@ test "a partly drained ring is filled up, in order" {
     const sources: Sources(20) = try .open(&poller, .edge);
     defer sources.close();
     try sources.signalAll();
-    try support.expectResult(4, poller.poll(0));
+    try poller.expectPushed(4);
     for (0..16) |slot| {
         try support.expectEntry(support.tokenOf(@intCast(slot)), readable, poller.take().?);
-        try support.expectResult(1, poller.poll(0));
+        try poller.expectPushed(1);
     }
     for (16..20) |slot| try support.expectEntry(support.tokenOf(@intCast(slot)), readable, poller.take().?);
     try poller.expectNothing();
@@ -234,11 +234,14 @@ fn Sources(comptime count: usize) type {
 
 fn expectEachOnce(comptime count: usize, poller: *Poller, capacity: u32) !void {
     var told: [count]u32 = @splat(0);
-    while (true) {
-        const pushed = try support.check(poller.poll(0));
-        if (pushed == 0) break;
+    var left: usize = count;
+    while (left > 0) {
+        const pushed: u32 = @intCast(try support.check(try poller.pollReady()));
+        if (pushed == 0 or pushed > left) return error.WrongCount;
         try std.testing.expect(pushed <= capacity);
         while (poller.take()) |entry| told[entry.token.slot] += 1;
+        left -= pushed;
     }
+    try poller.expectNothing();
     for (told) |times| try std.testing.expectEqual(1, times);
 }

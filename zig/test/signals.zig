@@ -78,7 +78,7 @@ test "no event and no wake is lost to a storm of signals" {
 
     try poller.register(pair.own, token, support.readable, .edge);
     for (0..500) |_| {
-        try support.write(pair.peer, "a");
+        try pair.peerWrites("a");
         try support.expectResult(1, waitThroughSignals(&poller));
         try support.expectEntry(token, support.readable, poller.take().?);
         try support.expectRead(pair.own, "a");

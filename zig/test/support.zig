@@ -39,6 +39,8 @@ pub const Readiness = ring.Readiness;
 pub const Ring = ring.Ring;
 pub const Token = ring.Token;
 
+pub const emulator = @import("support/emulator.zig");
+
 pub const Connection = descriptors.Connection;
 pub const Counter = system.Counter;
 pub const Direction = descriptors.Direction;
@@ -52,7 +54,7 @@ pub const closeDescriptor = system.close;
 pub const closedNumber = descriptors.closedNumber;
 pub const drain = descriptors.drain;
 pub const expectRead = descriptors.expectRead;
-pub const fill = descriptors.fill;
+pub const fill = descriptors.fillOnce;
 pub const listen = descriptors.listen;
 pub const loopback = descriptors.loopback;
 pub const untilReady = descriptors.untilReady;
@@ -67,6 +69,11 @@ pub const hung_up = Readiness.hung_up;
 pub const failed = Readiness.failed;
 
 pub const has_epoll = @hasField(Queue, "has_nanosecond_wait");
+pub const has_kqueue = @hasField(Queue, "user_filter");
+pub const external = @import("support/external.zig");
+
+/// Whether bytes that arrive are told also while earlier ones are unread.
+pub const tells_every_change = builtin.os.tag != .windows;
 
 /// The ways in which a backend waits: epoll has epoll_pwait2(2), and the older epoll_pwait(2), which counts in
 /// milliseconds.
@@ -195,6 +202,24 @@ pub const Poller = struct {
             }
         }
         return told;
+    }
+
+    /// Polls for events whose causes are there; where an effect is not told at once, waits for the first.
+    pub fn pollReady(poller: *Poller) !i32 {
+        return if (system.has_local_pairs) poller.poll(0) else poller.wait();
+    }
+
+    /// So many events are there. Where an effect is not told at once, they may come with several polls.
+    pub fn expectPushed(poller: *Poller, count: u32) !void {
+        if (system.has_local_pairs) return expectResult(@intCast(count), poller.poll(0));
+        var pushed: u32 = 0;
+        while (pushed < count) pushed += @intCast(try check(try poller.wait()));
+        try std.testing.expectEqual(count, pushed);
+    }
+
+    /// Says, as whoever has read or written must, that the kernel said "would block".
+    pub fn rearm(poller: *Poller, descriptor: i32, interest: u32) !void {
+        if (@hasDecl(queue, "rearm")) try expectResult(0, queue.rearm(&poller.queue, descriptor, interest));
     }
 
     /// Nothing is ready now.

@@ -8,6 +8,7 @@ const Line = terminal.Line;
 const Mode = terminal.Mode;
 const Pair = support.Pair;
 const Poller = support.Poller;
+const emulator = support.emulator;
 const file = support.file;
 const system = support.system;
 const terminal = support.terminal;
@@ -31,6 +32,7 @@ const Terminals = struct {
     }
 
     fn makeRaw(terminals: Terminals) !void {
+        try emulator.needTerminalRequest(.mode);
         var mode: Mode = undefined;
         try support.expectResult(0, terminal.getMode(terminals.controller, &mode));
         terminal.makeRaw(&mode);
@@ -39,6 +41,7 @@ const Terminals = struct {
 };
 
 test "raw: bytes go both ways as they are, and an empty read says EAGAIN" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     try pair.makeRaw();
@@ -52,6 +55,7 @@ test "raw: bytes go both ways as they are, and an empty read says EAGAIN" {
 }
 
 test "not raw: lines are edited and echoed" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     try support.expectResult(3, file.write(pair.controller, "hi\n", 3));
@@ -60,6 +64,7 @@ test "not raw: lines are edited and echoed" {
 }
 
 test "the number is that of the other end's path" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     var path: [32]u8 = undefined;
@@ -73,6 +78,7 @@ test "the number is that of the other end's path" {
 }
 
 test "what is opened is non-blocking and close-on-exec" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     for ([_]i32{ pair.controller, pair.peer }) |descriptor| {
@@ -82,6 +88,7 @@ test "what is opened is non-blocking and close-on-exec" {
 }
 
 test "when the other end is closed, the controlling end hangs up after what is left, and comes back with the next" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer support.closeDescriptor(pair.controller);
     try pair.makeRaw();
@@ -104,18 +111,21 @@ test "when the other end is closed, the controlling end hangs up after what is l
 }
 
 test "when the controlling end is closed, the other end is at its end, and every call on it fails with EIO" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer support.closeDescriptor(pair.peer);
     support.closeDescriptor(pair.controller);
     var bytes: [8]u8 = undefined;
     try support.expectResult(0, file.read(pair.peer, &bytes, bytes.len));
     try support.expectResult(-Errno.io_error, file.write(pair.peer, "x", 1));
+    try emulator.needTerminalRequest(.mode);
     var mode: Mode = undefined;
     try support.expectResult(-Errno.io_error, terminal.getMode(pair.peer, &mode));
     try support.expectResult(-Errno.io_error, terminal.unsentBytes(pair.peer));
 }
 
 test "a window size is the same seen from both ends" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     const set: terminal.WindowSize = .{ .rows = 33, .columns = 101, .width_pixels = 808, .height_pixels = 660 };
@@ -126,6 +136,8 @@ test "a window size is the same seen from both ends" {
 }
 
 test "a mode can be read, changed and put back" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    try emulator.needTerminalRequest(.mode);
     const pair: Terminals = try .open();
     defer pair.close();
     var before: Mode = undefined;
@@ -140,6 +152,7 @@ test "a mode can be read, changed and put back" {
 }
 
 test "every setting of a line comes out of a mode as it went in" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const speeds = [_]u32{ 1, 50, 134, 300, 9600, 31250, 38400, 57600, 74880, 115200, 250000, 4000000, 12000000 };
     for (speeds) |baud| for (5..9) |data_bits| for (0..5) |parity| for (1..3) |stop_bits| for (0..3) |flow_control| {
         // What was set before does not shine through.
@@ -163,6 +176,7 @@ test "every setting of a line comes out of a mode as it went in" {
 }
 
 test "what is no setting of a line is refused with EINVAL" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const good: Line = .{ .baud = 9600, .data_bits = 8, .parity = 0, .stop_bits = 1, .flow_control = 0 };
     var mode: Mode = std.mem.zeroes(Mode);
     inline for (.{
@@ -176,6 +190,9 @@ test "what is no setting of a line is refused with EINVAL" {
 }
 
 test "a speed that has a constant can be read by those who know no other, and any other by its number" {
+    if (!support.system.has_speed_constants) return support.skip("this system has every speed by its number");
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    try emulator.needTerminalRequest(.mode);
     const pair: Terminals = try .open();
     defer pair.close();
     const constant_mask = 0o10017;
@@ -199,6 +216,8 @@ test "a speed that has a constant can be read by those who know no other, and an
 }
 
 test "a terminal is exclusive once, and again when it was given back" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    try emulator.needTerminalRequest(.exclusive);
     const pair: Terminals = try .open();
     defer pair.close();
     for (0..2) |_| {
@@ -209,6 +228,7 @@ test "a terminal is exclusive once, and again when it was given back" {
 }
 
 test "what was received and not read can be thrown away" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     try pair.makeRaw();
@@ -220,10 +240,14 @@ test "what was received and not read can be thrown away" {
 }
 
 test "a pair of terminals has no line: nothing is unsent, a break goes nowhere, and there are no modem lines" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     try support.expectResult(1, file.write(pair.peer, "x", 1));
     try support.expectResult(0, terminal.unsentBytes(pair.peer));
+    try emulator.needTerminalRequest(.transmitter);
+    try emulator.needTerminalRequest(.begin_break);
+    try emulator.needTerminalRequest(.modem_lines);
     try support.expectResult(-Errno.not_a_terminal, terminal.isTransmitterEmpty(pair.peer));
     try support.expectResult(0, terminal.setBreak(pair.peer, true));
     try support.expectResult(0, terminal.setBreak(pair.peer, false));
@@ -235,6 +259,10 @@ test "a pair of terminals has no line: nothing is unsent, a break goes nowhere, 
 }
 
 test "what is no terminal is refused with ENOTTY" {
+    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    try emulator.needTerminalRequest(.mode);
+    try emulator.needTerminalRequest(.modem_lines);
+    try emulator.needTerminalRequest(.exclusive);
     const pair: Pair = try .open();
     defer pair.close();
     var mode: Mode = undefined;

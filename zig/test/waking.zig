@@ -89,7 +89,7 @@ test "a wake brings along what is ready, and is used up by it" {
     defer pair.close();
 
     try poller.register(pair.own, token, readable, .edge);
-    try support.write(pair.peer, "a");
+    try pair.peerWrites("a");
     try poller.wake();
     try poller.expectOnly(token, readable);
     try expectBlocks(&poller);
@@ -103,7 +103,7 @@ test "a wake that did not fit beside the events is kept" {
     defer pair.close();
 
     try poller.register(pair.own, token, readable, .edge);
-    try support.write(pair.peer, "a");
+    try pair.peerWrites("a");
     try poller.wake();
     try poller.expectOnly(token, readable);
     try poller.expectWoken();
@@ -118,8 +118,8 @@ test "a wake takes no room in the ring, and a full ring does not use it up" {
     defer pair.close();
 
     try poller.register(pair.own, token, readable, .edge);
-    try support.write(pair.peer, "a");
-    try support.expectResult(1, poller.poll(0));
+    try pair.peerWrites("a");
+    try poller.expectPushed(1);
     try poller.wake();
     try support.expectResult(-support.Errno.no_space, poller.poll(0));
     try support.expectEntry(token, readable, poller.take().?);

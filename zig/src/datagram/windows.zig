@@ -9,7 +9,7 @@
 //! (iphlpapi), which is not used here. A socket of IPv6 is for IPv6 alone, unless it is told otherwise.
 //!
 //! Decision. A receive has room for the longest datagram there is: what does not fit into the caller's buffer goes into
-//! memory on the stack, and its length is known. A batch is a loop. As on Linux only a socket with a peer is told that its
+//! memory that nobody reads, so that its length is known. A batch is a loop. As on Linux only a socket with a peer is told that its
 //! port is closed, as ECONNREFUSED: refusals are off from the socket's birth, and on while it is connected. A socket of
 //! IPv6 is for both families, as elsewhere. Interfaces have numbers, in decimal digits, and no names.
 
@@ -55,8 +55,23 @@ pub fn send(descriptor: i32, families: Families, bytes: []const u8, to: ?*const 
 }
 
 pub fn receive(descriptor: i32, bytes: []u8, slot: *Slot) i32 {
-    var rest: [longest_datagram_bytes]u8 = undefined;
-    return receiveInto(descriptor, bytes, &rest, slot);
+    const capped: u32 = @intCast(@min(bytes.len, windows.max_transfer_bytes));
+    const buffers = [2]windows.Buffer{
+        .{ .length = capped, .base = bytes.ptr },
+        .{ .length = discarded.len, .base = &discarded },
+    };
+    var native: NativeAddress = undefined;
+    var length: i32 = @sizeOf(NativeAddress);
+    var received_bytes: u32 = 0;
+    var flags: u32 = 0;
+    const subject = windows.toSocket(descriptor);
+    // What has room for everything needs no second buffer.
+    const count: u32 = if (capped >= longest_datagram_bytes) 1 else 2;
+    const result = windows.WSARecvFrom(subject, &buffers, count, &received_bytes, &flags, &native, &length, null, null);
+    if (result != 0) return failure(descriptor);
+    slot.length = received_bytes;
+    slot.address = addressOf(&native, length);
+    return @intCast(received_bytes);
 }
 
 pub fn sendBatch(descriptor: i32, families: Families, bytes: [*]const u8, slot_bytes: u32, slots: []const Slot) i32 {
@@ -71,10 +86,9 @@ pub fn sendBatch(descriptor: i32, families: Families, bytes: [*]const u8, slot_b
 
 /// An error behind other datagrams is forgotten: the call that meets it takes it from the socket.
 pub fn receiveBatch(descriptor: i32, bytes: [*]u8, slot_bytes: u32, slots: []Slot) i32 {
-    var rest: [longest_datagram_bytes]u8 = undefined;
     for (slots, 0..) |*slot, index| {
         const start = bytes + index * slot_bytes;
-        const result = receiveInto(descriptor, start[0..slot_bytes], &rest, slot);
+        const result = receive(descriptor, start[0..slot_bytes], slot);
         if (result < 0) return if (index == 0) result else @intCast(index);
     }
     return @intCast(slots.len);
@@ -111,28 +125,13 @@ pub fn setMembership(descriptor: i32, group: *const Address, interface: u32, is_
 }
 
 pub fn interfaceIndex(name: [*:0]const u8) i32 {
-    const index = std.fmt.parseUnsigned(u31, std.mem.span(name), 10) catch return -Errno.not_implemented;
-    return if (index == 0) -Errno.no_such_device else index;
-}
-
-fn receiveInto(descriptor: i32, bytes: []u8, rest: *[longest_datagram_bytes]u8, slot: *Slot) i32 {
-    const capped: u32 = @intCast(@min(bytes.len, windows.max_transfer_bytes));
-    const buffers = [2]windows.Buffer{
-        .{ .length = capped, .base = bytes.ptr },
-        .{ .length = rest.len, .base = rest },
-    };
-    var native: NativeAddress = undefined;
-    var length: i32 = @sizeOf(NativeAddress);
-    var received_bytes: u32 = 0;
-    var flags: u32 = 0;
-    const subject = windows.toSocket(descriptor);
-    // What there is room for needs no second buffer.
-    const count: u32 = if (capped >= longest_datagram_bytes) 1 else 2;
-    const result = windows.WSARecvFrom(subject, &buffers, count, &received_bytes, &flags, &native, &length, null, null);
-    if (result != 0) return failure(descriptor);
-    slot.length = received_bytes;
-    slot.address = addressOf(&native, length);
-    return @intCast(received_bytes);
+    var index: u64 = 0;
+    for (0..most_digits) |place| {
+        if (name[place] == 0 and place > 0) return @intCast(index);
+        if (!std.ascii.isDigit(name[place])) return -Errno.not_implemented;
+        index = index * 10 + (name[place] - '0');
+    }
+    return -Errno.no_such_device;
 }
 
 /// An answer from the network to an earlier datagram: nobody listens there, or it took too many hops.
@@ -187,6 +186,12 @@ const Membership6 = extern struct { group: [16]u8, interface: u32 };
 
 /// The length field of UDP has 16 bits.
 const longest_datagram_bytes = 65_535;
+
+/// Written by any thread at any time, and read by none.
+var discarded: [longest_datagram_bytes]u8 = undefined;
+
+/// No interface has a number that needs more, and every such number fits into an `i32`.
+const most_digits = 10;
 
 comptime {
     std.debug.assert(@sizeOf(Membership4) == 8);

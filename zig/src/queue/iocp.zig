@@ -51,9 +51,6 @@ pub const Queue = extern struct {
     reserved: [44]u8,
 };
 
-/// A poll fetches at most this many packets: 16 KiB of stack.
-const most_packets = 512;
-
 pub fn open(q: *Queue) i32 {
     const port = windows.CreateIoCompletionPort(windows.invalid_handle, null, 0, 0) orelse return lastFailure();
     const registry = Registry.create(port) orelse {
@@ -117,27 +114,21 @@ pub fn rearm(q: *Queue, descriptor: i32, interest: u32) i32 {
 
 pub fn poll(q: *Queue, ring: *Ring, timeout_ns: i64) i32 {
     const registry = q.registry orelse return -Errno.bad_descriptor;
-    const room = @min(ring.free(), most_packets);
+    const room = ring.free();
     if (room == 0) return -Errno.no_space;
     const deadline: Deadline = .after(timeout_ns);
-    var packets: [most_packets]windows.Packet = undefined;
     registry.lock();
     defer registry.unlock();
-    registry.poll_number += 1;
+    registry.beginPoll();
     while (true) {
-        registry.submitChanges();
+        registry.submitDue();
         const timeout_ms = if (registry.ready.first == null) deadline.left_ms() else 0;
-        registry.is_polling = true;
-        registry.unlock();
-        const fetched = registry_file.fetch(q.port.?, packets[0..room], timeout_ms);
-        registry.lock();
-        registry.is_polling = false;
-        const is_woken = registry.process(fetched);
+        const is_woken = registry.takePackets(timeout_ms);
         if (is_woken) _ = @atomicRmw(u32, &q.wake_pending, .Xchg, 0, .acq_rel);
         const pushed = registry.report(ring, room);
         if (pushed > 0 or is_woken) return @intCast(pushed);
-        // A poll that has to be put anew is put before the time is looked at: it may be answered at once.
-        if (registry.changed.first == null and deadline.left_ms() == 0) return 0;
+        // Polls that are due may be answered at once, so the time is looked at when there are none.
+        if (registry.due.first == null and deadline.left_ms() == 0) return 0;
     }
 }
 

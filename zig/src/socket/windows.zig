@@ -333,8 +333,8 @@ const report_expiry: u32 = 0x9800000f; // SIO_UDP_NETRESET
 /// HANDLE_FLAG_INHERIT
 const handle_is_inherited: u32 = 1;
 
-/// A call takes as many parts: 4 KiB of stack.
-const most_parts = 256;
+/// A call takes as many parts: 2 KiB of stack.
+const most_parts = 128;
 
 pub const Family = struct {
     pub const unix: u16 = 1;

@@ -96,8 +96,8 @@ const NativeAddress = extern struct {
         if (name.len == 0) return -Errno.invalid_argument;
         if (name[0] == 0) return -Errno.not_supported;
         if (name.len >= native.path.len) return -Errno.name_too_long;
-        native.* = .{};
-        @memcpy(native.path[0..name.len], name);
+        native.* = .{ .path = address.bytes };
+        native.path[name.len] = 0;
         return 0;
     }
 
@@ -105,8 +105,7 @@ const NativeAddress = extern struct {
         const path_bytes = std.math.clamp(length - @offsetOf(NativeAddress, "path"), 0, native.path.len);
         const path = native.path[0..@intCast(path_bytes)];
         const end = std.mem.indexOfScalar(u8, path, 0) orelse path.len;
-        address.* = .{ .length = @intCast(end), .bytes = @splat(0) };
-        @memcpy(address.bytes[0..end], path[0..end]);
+        address.* = .{ .length = @intCast(end), .bytes = native.path };
     }
 };
 

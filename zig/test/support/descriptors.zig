@@ -10,7 +10,8 @@ const system = support.system;
 /// An option of a socket as the system has it.
 pub const NativeOption = struct { option: socket.Option, level: u32, name: u32, value: i32, kernel_value: i32 };
 
-pub const NativeDatagramOption = struct { family: u32, option: support.datagram.Option, level: u32, name: u32, value: i32 };
+/// Likewise of datagrams. Null if the kernel tells what was set.
+pub const NativeDatagramOption = struct { family: u32, option: support.datagram.Option, level: u32, name: u32, value: i32, kernel_value: ?i32 = null };
 
 pub const Direction = enum { readable, writable };
 
@@ -25,10 +26,49 @@ pub const Pair = struct {
         return .{ .own = ends[0], .peer = ends[1] };
     }
 
+    /// Its own end has a number that has just become free.
+    pub fn openWithNumber(number: i32) !Pair {
+        const ends = try system.openPairWithNumber(number);
+        try std.testing.expectEqual(number, ends[0]);
+        return .{ .own = ends[0], .peer = ends[1] };
+    }
+
     pub fn close(pair: Pair) void {
         support.closeDescriptor(pair.own);
         support.closeDescriptor(pair.peer);
     }
+
+    /// The bytes have arrived when it returns.
+    pub fn peerWrites(pair: Pair, bytes: []const u8) !void {
+        try write(pair.peer, bytes);
+        if (!system.has_local_pairs) try untilReady(pair.own, .readable);
+    }
+
+    /// Writes until nothing more fits; returns how many bytes that were.
+    pub fn fill(pair: Pair) !usize {
+        var total = try fillOnce(pair.own);
+        if (system.has_local_pairs) return total;
+        // What is on its way to the peer makes room a moment later.
+        while (true) {
+            for (0..yields_until_delivered) |_| support.yield();
+            const more = try fillOnce(pair.own);
+            if (more == 0) return total;
+            total += more;
+        }
+    }
+
+    /// The peer reads all that was written.
+    pub fn peerReads(pair: Pair, count: usize) !void {
+        var total: usize = 0;
+        while (true) {
+            total += try drain(pair.peer);
+            if (total >= count or system.has_local_pairs) break;
+            try untilReady(pair.peer, .readable);
+        }
+        try std.testing.expectEqual(count, total);
+    }
+
+    const yields_until_delivered = 100;
 };
 
 pub const Pipe = struct {
@@ -52,12 +92,17 @@ pub const Connection = struct {
     peer: i32,
 
     pub fn open(family: u32) !Connection {
+        const own = try support.check(socket.create(family));
+        errdefer support.closeDescriptor(own);
+        return openFrom(own, family);
+    }
+
+    /// Connects a socket that is the caller's until it has succeeded.
+    pub fn openFrom(own: i32, family: u32) !Connection {
         const listener = try listen(family);
         defer support.closeDescriptor(listener);
         var address: socket.Address = undefined;
         try support.expectResult(0, socket.localAddress(listener, &address));
-        const own = try support.check(socket.create(family));
-        errdefer support.closeDescriptor(own);
         const result = socket.connect(own, &address);
         if (result != 0) try support.expectResult(-Errno.in_progress, result);
         try untilReady(listener, .readable);
@@ -114,7 +159,7 @@ pub fn expectRead(descriptor: i32, expected: []const u8) !void {
 }
 
 /// Writes until the kernel takes no more; returns how many bytes it took.
-pub fn fill(descriptor: i32) !usize {
+pub fn fillOnce(descriptor: i32) !usize {
     const chunk: [4096]u8 = @splat('x');
     var total: usize = 0;
     while (true) {

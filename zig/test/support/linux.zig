@@ -46,12 +46,29 @@ pub const Errno = struct {
     pub const in_progress = 115; // EINPROGRESS
 };
 
+pub const has_local_pairs = true;
 pub const has_pipes = true;
 pub const has_files = true;
 pub const has_duplicates = true;
 pub const has_descriptor_limit = true;
 pub const has_signals = true;
+pub const has_watching = true;
+pub const has_processes = true;
+pub const has_terminals = true;
+pub const has_speed_constants = true;
+pub const has_unix_datagrams = true;
+pub const has_unix_pairs = true;
+pub const has_passing = true;
+pub const has_credentials = true;
+pub const has_abstract_names = true;
+pub const has_shared_ports = true;
 pub const has_status_flags = true;
+
+/// unix(7)
+pub const longest_path_bytes = 108;
+
+/// What the kernel gives of a socket's buffer for each byte that is asked for.
+pub const buffer_factor = 2;
 
 pub const Thread = i32;
 
@@ -81,6 +98,11 @@ pub fn openPair() ![2]i32 {
     var ends: [2]i32 = undefined;
     _ = try support.check(linux.call(.socketpair, .{ family_unix, type_stream | type_nonblock | type_cloexec, 0, &ends }));
     return ends;
+}
+
+/// POSIX promises the lowest free number.
+pub fn openPairWithNumber(_: i32) ![2]i32 {
+    return openPair();
 }
 
 pub fn openPipe() ![2]i32 {
@@ -219,6 +241,10 @@ pub fn sendWithSignal(descriptor: i32, bytes: []const u8) i32 {
 fn sendWithFlags(descriptor: i32, bytes: []const u8, flags: u32) i32 {
     const no_address: ?*const anyopaque = null;
     return linux.call(.sendto, .{ descriptor, bytes.ptr, bytes.len, flags, no_address, 0 });
+}
+
+pub fn hasUnixSockets() bool {
+    return true;
 }
 
 pub fn hasIpv6Loopback() bool {

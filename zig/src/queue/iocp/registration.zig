@@ -34,11 +34,11 @@ pub const Registration = struct {
     /// What became ready and is not in the ring yet.
     found: u32 = 0,
     is_registered: bool = true,
-    /// In the list of those that are to be polled (anew).
-    changed: Node = .{},
-    is_changed: bool = false,
+    /// In one of the lists of those that are to be polled (anew).
+    poll_node: Node = .{},
+    poll_list: PollList = .none,
     /// In the list of those of which something was found.
-    ready: Node = .{},
+    ready_node: Node = .{},
     is_ready: bool = false,
 
     pub const PollState = enum {
@@ -48,17 +48,19 @@ pub const Registration = struct {
         cancelled,
     };
 
+    pub const PollList = enum { none, due, later };
+
     pub fn fromOperation(context: *anyopaque) *Registration {
         const operation: *afd.Operation = @ptrCast(@alignCast(context));
         return @fieldParentPtr("operation", operation);
     }
 
-    pub fn fromChanged(node: *Node) *Registration {
-        return @fieldParentPtr("changed", node);
+    pub fn fromPollNode(node: *Node) *Registration {
+        return @fieldParentPtr("poll_node", node);
     }
 
-    pub fn fromReady(node: *Node) *Registration {
-        return @fieldParentPtr("ready", node);
+    pub fn fromReadyNode(node: *Node) *Registration {
+        return @fieldParentPtr("ready_node", node);
     }
 
     /// That the handle was closed is always asked for, so that a number that is in use again is not taken for the socket
@@ -90,12 +92,16 @@ pub const Registration = struct {
         const fresh = events & registration.wanted;
         if (fresh == 0) return false;
         registration.found |= toReadiness(fresh, registration.interest);
-        switch (registration.delivery) {
-            .edge => registration.wanted &= ~fresh,
-            .level => {},
-            .one_shot => registration.wanted = 0,
-        }
-        return true;
+        if (registration.delivery == .edge) registration.wanted &= ~fresh;
+        return registration.found != 0;
+    }
+
+    /// What was found is told now. Returns it.
+    pub fn take(registration: *Registration) u32 {
+        const found = registration.found;
+        registration.found = 0;
+        if (found != 0 and registration.delivery == .one_shot) registration.wanted = 0;
+        return found;
     }
 };
 

@@ -25,8 +25,10 @@ pub const Registry = struct {
     port: Handle,
     drivers: Drivers,
     table: Table,
-    /// Those that are to be polled, or polled for something else.
-    changed: List,
+    /// Those that are to be polled, or polled for something else, as soon as the queue is polled.
+    due: List,
+    /// Those that were told of: they are due when the queue is polled the next time.
+    later: List,
     /// Those of which something was found, oldest first.
     ready: List,
     /// Polls whose packets have not come.
@@ -35,6 +37,8 @@ pub const Registry = struct {
     poll_number: u64,
     /// Whether a thread waits for packets at this moment.
     is_polling: bool,
+    /// What the queue's own poll fetches.
+    packets: [most_packets]Packet,
 
     pub fn create(port: Handle) ?*Registry {
         const registry: *Registry = @ptrCast(@alignCast(windows.allocate(@sizeOf(Registry)) orelse return null));
@@ -43,11 +47,13 @@ pub const Registry = struct {
             .port = port,
             .drivers = .{ .port = port, .key = Key.poll },
             .table = .{},
-            .changed = .{},
+            .due = .{},
+            .later = .{},
             .ready = .{},
             .outstanding = 0,
             .poll_number = 0,
             .is_polling = false,
+            .packets = undefined,
         };
         return registry;
     }
@@ -149,11 +155,8 @@ pub const Registry = struct {
 
     /// Has the registration polled at the next poll, or now, if a thread is in one.
     pub fn change(registry: *Registry, registration: *Registration) void {
-        if (!registration.is_changed) {
-            registration.is_changed = true;
-            registry.changed.append(&registration.changed);
-        }
-        if (registry.is_polling) registry.submitChanges();
+        registry.putOff(registration, .due);
+        if (registry.is_polling) registry.submitDue();
     }
 
     /// Forgets what was found and not told.
@@ -161,7 +164,7 @@ pub const Registry = struct {
         registration.found = 0;
         if (!registration.is_ready) return;
         registration.is_ready = false;
-        registry.ready.remove(&registration.ready);
+        registry.ready.remove(&registration.ready_node);
     }
 
     /// Ends a registration. Its memory is kept until its poll's packet came.
@@ -169,16 +172,35 @@ pub const Registry = struct {
         registry.table.remove(registration);
         registration.is_registered = false;
         registry.forget(registration);
-        if (registration.is_changed) registry.changed.remove(&registration.changed);
-        registration.is_changed = false;
+        switch (registration.poll_list) {
+            .none => {},
+            .due => registry.due.remove(&registration.poll_node),
+            .later => registry.later.remove(&registration.poll_node),
+        }
+        registration.poll_list = .none;
         if (registration.poll == .pending) _ = registration.cancel();
         if (registration.poll == .none) registry.free(registration);
     }
 
-    pub fn submitChanges(registry: *Registry) void {
-        while (registry.changed.popFirst()) |node| {
-            const registration = Registration.fromChanged(node);
-            registration.is_changed = false;
+    /// A poll of the queue begins. What was found for others than edges, and did not fit into the ring, is found again in this
+    /// poll or is not so any more; those sources keep their places, so that each has its turn.
+    pub fn beginPoll(registry: *Registry) void {
+        registry.poll_number += 1;
+        while (registry.later.popFirst()) |node| {
+            Registration.fromPollNode(node).poll_list = .due;
+            registry.due.append(node);
+        }
+        var each = registry.ready.first;
+        while (each) |node| : (each = node.next) {
+            const registration = Registration.fromReadyNode(node);
+            if (registration.delivery != .edge) registration.found = 0;
+        }
+    }
+
+    pub fn submitDue(registry: *Registry) void {
+        while (registry.due.popFirst()) |node| {
+            const registration = Registration.fromPollNode(node);
+            registration.poll_list = .none;
             switch (registration.poll) {
                 .none => registry.submitOrTell(registration),
                 .pending => if (!registration.isCovered()) {
@@ -190,8 +212,18 @@ pub const Registry = struct {
         }
     }
 
+    /// Waits for packets, without the lock, and takes what they say. Returns whether one of them was a wake.
+    pub fn takePackets(registry: *Registry, timeout_ms: u32) bool {
+        registry.is_polling = true;
+        registry.unlock();
+        const fetched = fetch(registry.port, &registry.packets, timeout_ms);
+        registry.lock();
+        registry.is_polling = false;
+        return registry.process(fetched);
+    }
+
     /// Takes what packets say. Returns whether one of them was a wake.
-    pub fn process(registry: *Registry, packets: []const Packet) bool {
+    fn process(registry: *Registry, packets: []const Packet) bool {
         var is_woken = false;
         for (packets) |packet| switch (packet.key) {
             Key.poll => registry.complete(Registration.fromOperation(packet.context.?), @truncate(packet.status)),
@@ -203,18 +235,19 @@ pub const Registry = struct {
 
     /// Pushes what was found into the ring, as far as there is room.
     pub fn report(registry: *Registry, ring: *Ring, room: u32) u32 {
-        var position = ring.tail;
-        for (0..room) |_| {
+        const first = ring.tail;
+        var position = first;
+        while (position -% first < room) {
             const node = registry.ready.popFirst() orelse break;
-            const registration = Registration.fromReady(node);
+            const registration = Registration.fromReadyNode(node);
             registration.is_ready = false;
-            ring.stage(position, registration.token, registration.found);
-            registration.found = 0;
+            const found = registration.take();
+            if (found == 0) continue;
+            ring.stage(position, registration.token, found);
             position +%= 1;
         }
-        const pushed = position -% ring.tail;
         ring.publish(position);
-        return pushed;
+        return position -% first;
     }
 
     /// Fetches and takes what packets there are now. A thread that waits for them is told of what they brought.
@@ -228,7 +261,7 @@ pub const Registry = struct {
         }
         if (is_woken) _ = windows.PostQueuedCompletionStatus(registry.port, 0, Key.wake, null);
         if (!registry.is_polling) return;
-        registry.submitChanges();
+        registry.submitDue();
         if (registry.ready.first != null) _ = windows.PostQueuedCompletionStatus(registry.port, 0, Key.look, null);
     }
 
@@ -239,11 +272,16 @@ pub const Registry = struct {
         if (afd.isFailure(status)) return registry.fail(registration);
         const events = registration.operation.answer(status);
         if (events & afd.Event.local_close != 0) return registry.remove(registration);
-        if (registry.isCurrent(registration) and registration.note(events)) registry.found(registration);
-        if (!registration.is_changed) {
-            registration.is_changed = true;
-            registry.changed.append(&registration.changed);
-        }
+        if (!registry.isCurrent(registration) or !registration.note(events)) return registry.putOff(registration, .due);
+        registry.makeReady(registration);
+        registry.putOff(registration, .later);
+    }
+
+    fn putOff(registry: *Registry, registration: *Registration, list: Registration.PollList) void {
+        if (registration.poll_list != .none) return;
+        registration.poll_list = list;
+        const chosen = if (list == .due) &registry.due else &registry.later;
+        chosen.append(&registration.poll_node);
     }
 
     /// Whether the answer of a poll still holds. What an edge has told once is true for its reader until it has found the
@@ -252,10 +290,10 @@ pub const Registry = struct {
         return registration.delivery == .edge or registration.submitted_at == registry.poll_number;
     }
 
-    fn found(registry: *Registry, registration: *Registration) void {
-        if (registration.is_ready or registration.found == 0) return;
+    fn makeReady(registry: *Registry, registration: *Registration) void {
+        if (registration.is_ready) return;
         registration.is_ready = true;
-        registry.ready.append(&registration.ready);
+        registry.ready.append(&registration.ready_node);
     }
 
     /// What cannot be polled any more tells its owner so, if it is not just closed.
@@ -268,7 +306,7 @@ pub const Registry = struct {
 
     /// It is not polled again by itself, as that would only fail again.
     fn fail(registry: *Registry, registration: *Registration) void {
-        if (registration.note(afd.Event.abort)) registry.found(registration);
+        if (registration.note(afd.Event.abort)) registry.makeReady(registration);
     }
 
     fn submit(registry: *Registry, registration: *Registration) u32 {
@@ -292,7 +330,7 @@ pub const Key = struct {
 };
 
 /// Fetches what packets there are, waiting for the first.
-pub fn fetch(port: Handle, packets: []Packet, timeout_ms: u32) []Packet {
+fn fetch(port: Handle, packets: []Packet, timeout_ms: u32) []Packet {
     var fetched: u32 = 0;
     const count: u32 = @intCast(packets.len);
     if (windows.GetQueuedCompletionStatusEx(port, packets.ptr, count, &fetched, timeout_ms, 0) == 0) return packets[0..0];
@@ -303,6 +341,9 @@ pub fn fetch(port: Handle, packets: []Packet, timeout_ms: u32) []Packet {
 fn failureOf(status: u32) i32 {
     return if (afd.isClosed(status)) -Errno.bad_descriptor else windows.fromStatus(status);
 }
+
+/// A poll fetches no more at once: enough for every ready connection of a busy server in one system call.
+const most_packets = 512;
 
 /// 2 KiB of stack.
 const settle_packets = 64;
