@@ -45,7 +45,13 @@ describe.each(WAYS)("connect under %s", (_name, way) => {
       }
       for (const stream of streams) stream.close();
       expect(failure).toBeInstanceOf(SystemError);
-      expect(failure).toMatchObject({ code: "ETIMEDOUT", errno: -errno.ETIMEDOUT, syscall: "connect", address: "127.0.0.1", port });
+      expect(failure).toMatchObject({
+        code: "ETIMEDOUT",
+        errno: -errno.ETIMEDOUT,
+        syscall: "connect",
+        address: "127.0.0.1",
+        port,
+      });
     });
     expect(leftSince(before)).toEqual([]);
   });

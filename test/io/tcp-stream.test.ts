@@ -510,7 +510,11 @@ describe.each(WAYS)("a connection under %s", (_name, way) => {
       const error = yield* join(writing);
       expect(error).toBeInstanceOf(SystemError);
       expect(error).toMatchObject({ code: "ECONNRESET", errno: -errno.ECONNRESET, syscall: "write" });
-      expect(yield* errorOf(client.write("again"))).toMatchObject({ code: "EPIPE", errno: -errno.EPIPE, syscall: "write" });
+      expect(yield* errorOf(client.write("again"))).toMatchObject({
+        code: "EPIPE",
+        errno: -errno.EPIPE,
+        syscall: "write",
+      });
     });
   });
 
