@@ -1,10 +1,11 @@
 /** Programs that are shipped as one file: `bun build` makes it, and the project is not there any more when it runs. */
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { libraryFileName, currentPlatform } from "../../src/native/library-file.ts";
 import { temporaryFolder, type TemporaryPath } from "../support/temporary.ts";
+import { afterAll, beforeAll, describe, test } from "./support/natively.ts";
 import { ECHO } from "./support/programs.ts";
 import { type Outcome, Project, runIn } from "./support/project.ts";
 import { PACK_LIMIT_MS, TEST_TARGETS } from "./support/tarball.ts";

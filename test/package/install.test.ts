@@ -1,11 +1,13 @@
 /** The package as a user gets it: from the tarball, without a network, a compiler or a script that runs at the end. */
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { currentPlatform, libraryFileName } from "../../src/native/library-file.ts";
+import { describeUnless } from "../support/platform.ts";
 import { preludeFor, Script } from "../support/script.ts";
+import { afterAll, beforeAll, describe, test } from "./support/natively.ts";
 import { ECHO } from "./support/programs.ts";
 import { environmentOfUser, Project } from "./support/project.ts";
 import { PACK_LIMIT_MS } from "./support/tarball.ts";
@@ -154,7 +156,7 @@ const node = Bun.which("node", { PATH: environmentOfUser()["PATH"] ?? "" });
 // Bun stands in for a missing `node` by a link of that name.
 const isNode = node !== null && !readFileSync(node).includes("__bun");
 
-describe.skipIf(!isNode)("Node.js (skipped where there is none)", () => {
+describeUnless(isNode ? null : "this machine has no Node.js")("Node.js", () => {
   test.each(["bun-reactor", "bun-reactor/test"])("says at once that %s needs Bun", async (name) => {
     const names = name === "bun-reactor" ? "run, TcpStream" : "virtualTime";
     project.write("program.mjs", `import { ${names} } from "${name}"; console.log("not reached", ${names});`);

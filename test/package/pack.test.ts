@@ -1,6 +1,6 @@
 /** `bun run pack`: what is in the tarball, how large it is, and that the same sources give the same bytes. */
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -12,6 +12,7 @@ import { pack, type Package, TARBALL_LIMIT_BYTES } from "../../scripts/pack.ts";
 import { TARGETS } from "../../scripts/targets.ts";
 import { SUPPORTED_PLATFORMS } from "../../src/native/library-file.ts";
 import { temporaryFolder } from "../support/temporary.ts";
+import { afterAll, beforeAll, describe, test } from "./support/natively.ts";
 import { environmentOfUser, Project, runIn } from "./support/project.ts";
 import { PACK_LIMIT_MS, packedTarball, ROOT, secondCheckout, TEST_TARGETS } from "./support/tarball.ts";
 

@@ -1,8 +1,10 @@
 /** A project with the strictest settings of TypeScript: nothing in the package's declarations offends them. */
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import {} from "./support/natively.ts";
+import { afterAll, beforeAll, test } from "./support/natively.ts";
 import { Project } from "./support/project.ts";
 import { PACK_LIMIT_MS } from "./support/tarball.ts";
 

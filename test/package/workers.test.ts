@@ -1,6 +1,7 @@
 /** The package in Workers of the user: each has an executor and a reactor of its own. */
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect } from "bun:test";
+import { afterAll, beforeAll, test } from "./support/natively.ts";
 import { Project } from "./support/project.ts";
 import { PACK_LIMIT_MS } from "./support/tarball.ts";
 
