@@ -53,15 +53,18 @@ class OwnDescriptors {
   private readonly freePlaces: number[] = [];
   private readonly placeOf = new Map<number, number>();
 
-  constructor(private readonly functions: NativeFunctions) {}
+  constructor(private readonly functions: NativeFunctions) {
+    this.takeList();
+  }
 
   /** Notes what a call has opened; passes its result on, which is an error if it is below zero. */
   note(descriptor: number): number {
     if (descriptor < 0) return descriptor;
-    if (this.freePlaces.length === 0) this.takeList();
     const place = this.freePlaces.pop()!;
-    this.placeOf.set(descriptor, place);
     this.listOf(place)[place % PLACES] = descriptor + 1;
+    this.placeOf.set(descriptor, place);
+    // For the next one: what is open and not noted yet would be lost if the Worker were terminated meanwhile.
+    if (this.freePlaces.length === 0) this.takeList();
     return descriptor;
   }
 
