@@ -8,6 +8,7 @@
 
 import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { existsSync } from "node:fs";
+import { BELONGING_FUNCTIONS } from "./functions/belongings.ts";
 import { DATAGRAM_FUNCTIONS } from "./functions/datagram.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
 import { PROCESS_FUNCTIONS } from "./functions/process.ts";
@@ -29,6 +30,7 @@ const FUNCTIONS = {
   ...DATAGRAM_FUNCTIONS,
   ...PROCESS_FUNCTIONS,
   ...WATCH_FUNCTIONS,
+  ...BELONGING_FUNCTIONS,
 };
 
 type Symbols = Library<typeof FUNCTIONS>["symbols"];
