@@ -108,11 +108,6 @@ export function loadLibrary(path: string, { tried, advice }: LookUp = NO_LOOK_UP
   return { path, functions: open(file, FUNCTIONS) };
 }
 
-/** Opens a file that another thread of this process has checked. */
-export function openChecked(path: string): LoadedLibrary {
-  return { path, functions: open({ path, tried: [] }, FUNCTIONS) };
-}
-
 /** Where the file comes from, in the words of its maker; see `zig/src/provenance.zig`. */
 export function provenanceOf({ functions }: LoadedLibrary): string {
   return String(functions.bun_reactor_provenance());
