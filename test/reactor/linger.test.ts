@@ -1,6 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
+import { run, sleep } from "../../src/index.ts";
 import { DEFAULT_LINGER_US, Linger } from "../../src/reactor/linger.ts";
+import { Holder } from "../../src/reactor/ready-channel.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
+import { rejectionOf, thrownBy } from "../support/failure.ts";
+import { internalsOf, TestReactor } from "../support/reactors.ts";
 
 /** Plays a series of gaps: the executor becomes idle, and an event comes after so many nanoseconds. */
 function play(linger: Linger, gapsNs: readonly number[]): void {
@@ -126,5 +131,42 @@ describe("the linger", () => {
         expect(linger.isTrafficDense).toBe(false);
       }),
     );
+  });
+});
+
+describe("a reactor that may doze", () => {
+  expectNothingLeftBehind();
+
+  /** How often the thread of the reactor was given the baton while a task slept for a moment. */
+  async function batonsPassed(dozeUs: number): Promise<number> {
+    await using test = new TestReactor();
+    await test.open();
+    test.reactor.lingerUs = 0;
+    test.reactor.dozeUs = dozeUs;
+    // Its thread has the baton since it was opened; who polls by itself takes it back.
+    test.reactor.fetch(1);
+    const { channel } = internalsOf(test.reactor);
+    expect(channel.holder).toBe(Holder.EXECUTOR);
+    const passes = spyOn(channel, "pass");
+    await test.run(() => sleep(2));
+    return passes.mock.calls.length;
+  }
+
+  test("waits by itself for what comes within its doze, and leaves nothing to its thread", async () => {
+    expect(await batonsPassed(10_000)).toBe(0);
+  });
+
+  test("leaves the wait to its thread if it may not doze, or not for so long", async () => {
+    expect(await batonsPassed(0)).toBeGreaterThan(0);
+    expect(await batonsPassed(1)).toBeGreaterThan(0);
+  });
+
+  test("refuses a doze that is none, or too long", async () => {
+    await using test = new TestReactor();
+    expect(thrownBy(() => (test.reactor.dozeUs = 10_001)).message).toStartWith(
+      "dozeUs must be a number of microseconds",
+    );
+    const error = await rejectionOf(run(() => sleep(0), { dozeUs: -1 }));
+    expect(error.message).toStartWith("run: dozeUs must be a number of microseconds, from 0 to 10000");
   });
 });
