@@ -137,28 +137,32 @@ describe("the linger", () => {
 describe("a reactor that may doze", () => {
   expectNothingLeftBehind();
 
-  /** How often the thread of the reactor was given the baton while a task slept for a moment. */
-  async function batonsPassed(dozeUs: number): Promise<number> {
-    await using test = new TestReactor();
+  /** A reactor whose thread is up and waits for the baton. */
+  async function awake(dozeUs: number): Promise<TestReactor> {
+    const test = new TestReactor();
     await test.open();
     test.reactor.lingerUs = 0;
     test.reactor.dozeUs = dozeUs;
     // Its thread has the baton since it was opened; who polls by itself takes it back.
     test.reactor.fetch(1);
-    const { channel } = internalsOf(test.reactor);
-    expect(channel.holder).toBe(Holder.EXECUTOR);
-    const passes = spyOn(channel, "pass");
-    await test.run(() => sleep(2));
-    return passes.mock.calls.length;
+    expect(internalsOf(test.reactor).channel.holder).toBe(Holder.EXECUTOR);
+    return test;
   }
 
   test("waits by itself for what comes within its doze, and leaves nothing to its thread", async () => {
-    expect(await batonsPassed(10_000)).toBe(0);
+    await using test = await awake(10_000);
+    const passes = spyOn(internalsOf(test.reactor).channel, "pass");
+    await test.run(() => sleep(2));
+    expect(passes).not.toHaveBeenCalled();
   });
 
-  test("leaves the wait to its thread if it may not doze, or not for so long", async () => {
-    expect(await batonsPassed(0)).toBeGreaterThan(0);
-    expect(await batonsPassed(1)).toBeGreaterThan(0);
+  test.each([0, 1])("leaves the wait to its thread after its doze, which here is %p µs", async (dozeUs) => {
+    await using test = await awake(dozeUs);
+    const controller = new AbortController();
+    const ending = test.executor.run(() => sleep(A_LONG_TIME_MS), { signal: controller.signal });
+    await test.untilParked();
+    controller.abort(new Error("enough"));
+    expect((await rejectionOf(ending)).message).toBe("enough");
   });
 
   test("refuses a doze that is none, or too long", async () => {
@@ -170,3 +174,6 @@ describe("a reactor that may doze", () => {
     expect(error.message).toStartWith("run: dozeUs must be a number of microseconds, from 0 to 10000");
   });
 });
+
+/** Never waited for. */
+const A_LONG_TIME_MS = 1_000_000;
