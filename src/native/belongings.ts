@@ -4,7 +4,13 @@
  */
 
 import { type Pointer, toArrayBuffer } from "bun:ffi";
-import { DESCRIPTORS_BYTES, type NativeFunctions, nativeLibrary, QUEUE_PAGE_BYTES } from "./library.ts";
+import {
+  DESCRIPTORS_BYTES,
+  type NativeFunctions,
+  nativeLibrary,
+  QUEUE_PAGE_BYTES,
+  type QueueFunctions,
+} from "./library.ts";
 
 /** Memory for a queue, by its address, which any thread can be told. It goes when the last thread that has it lets go. */
 export type QueueMemory = number;
@@ -14,7 +20,7 @@ export function allocateQueue({ functions } = nativeLibrary()): QueueMemory {
 }
 
 /** This thread has the memory from now on, until what is returned is collected as garbage or the thread ends. */
-export function retainQueue(memory: QueueMemory, functions: NativeFunctions): ArrayBuffer {
+export function retainQueue(memory: QueueMemory, functions: QueueFunctions): ArrayBuffer {
   functions.queue_retain(memory as Pointer);
   return adopt(memory as Pointer, QUEUE_PAGE_BYTES, functions.queue_release);
 }
