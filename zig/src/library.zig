@@ -13,3 +13,12 @@ pub const socket = @import("socket.zig");
 pub const terminal = @import("terminal.zig");
 pub const unix = @import("unix.zig");
 pub const watch = @import("watch.zig");
+
+/// The inner parts of the Windows backend, for the tests of its own faults.
+pub const windows = struct {
+    pub const afd = @import("queue/iocp/afd.zig");
+    pub const calls = @import("windows.zig");
+    pub const socket_calls = @import("socket/windows.zig");
+    pub const Registration = @import("queue/iocp/registration.zig").Registration;
+    pub const Table = @import("queue/iocp/table.zig").Table;
+};

@@ -236,7 +236,7 @@ pub const Buffer = extern struct { length: u32, base: [*]u8 };
 
 /// `OVERLAPPED_ENTRY`: what a completion port hands out. The words that Microsoft's documentation calls internal are the
 /// operation's IO_STATUS_BLOCK.
-pub const Packet = extern struct { key: usize, context: ?*anyopaque, status: usize, bytes: u32 };
+pub const Packet = extern struct { key: usize, context: usize, status: usize, bytes: u32 };
 
 /// `SRWLOCK`; all zeros is an open one.
 pub const Lock = extern struct { word: usize = 0 };

@@ -26,6 +26,7 @@ test {
     _ = @import("terminal.zig"); // pairs of terminals, and the settings of serial lines
     _ = @import("process.zig"); // the end of processes, and signals to groups
     _ = @import("watch.zig"); // what is told of files and folders
+    if (@import("builtin").os.tag == .windows) _ = @import("windows.zig"); // faults that only this system knows
     if (support.has_epoll) _ = @import("epoll.zig"); // what only this backend has
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }
