@@ -125,7 +125,7 @@ pub fn poll(q: *Queue, ring: *Ring, timeout_ns: i64) i32 {
     while (true) {
         registry.submitDue();
         const timeout_ms = if (registry.ready.first == null) deadline.left_ms() else 0;
-        const is_woken = registry.takePackets(timeout_ms);
+        const is_woken = registry.takePackets(timeout_ms) catch return lastFailure();
         if (is_woken) _ = @atomicRmw(u32, &q.wake_pending, .Xchg, 0, .acq_rel);
         const pushed = registry.report(ring, room);
         if (pushed > 0 or is_woken) return @intCast(pushed);

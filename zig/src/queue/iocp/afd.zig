@@ -66,8 +66,8 @@ pub const Operation = struct {
     }
 
     /// What is so of the socket, by a poll that has not failed.
-    pub fn answer(operation: *const Operation, status: u32) u32 {
-        if (status == Status.cancelled) return 0;
+    pub fn answer(operation: *const Operation) u32 {
+        if (operation.block.status == Status.cancelled) return 0;
         if (operation.request.count == 0) return 0;
         return operation.request.events;
     }

@@ -67,7 +67,7 @@ pub const Registry = struct {
         var waits: u32 = 0;
         while (registry.outstanding > 0 and waits < most_waits) {
             var packets: [settle_packets]Packet = undefined;
-            const fetched = fetch(registry.port, &packets, wait_ms);
+            const fetched = fetch(registry.port, &packets, wait_ms) catch break;
             if (fetched.len == 0) waits += 1;
             _ = registry.process(fetched);
         }
@@ -91,7 +91,7 @@ pub const Registry = struct {
     /// A packet that says that the socket was closed may lie in the port, or be in the hands of a thread that waits for
     /// the lock: the former is fetched here, and the latter is let in. A poll that can be cancelled had no answer.
     pub fn findOpen(registry: *Registry, descriptor: i32) ?*Registration {
-        while (true) {
+        while (registry.table.find(descriptor) != null) {
             registry.settle();
             const registration = registry.table.find(descriptor) orelse return null;
             const guarding = registration.guardingPoll() orelse return registration;
@@ -101,6 +101,7 @@ pub const Registry = struct {
             _ = windows.SwitchToThread();
             registry.lock();
         }
+        return null;
     }
 
     pub fn add(
@@ -204,21 +205,22 @@ pub const Registry = struct {
         }
     }
 
-    /// Waits for packets, without the lock, and takes what they say. Returns whether one of them was a wake.
-    pub fn takePackets(registry: *Registry, timeout_ms: u32) bool {
+    /// Waits for packets, without the lock, and takes what they say. Returns whether one of them was a wake. On failure the
+    /// thread's last error says why.
+    pub fn takePackets(registry: *Registry, timeout_ms: u32) error{Refused}!bool {
         registry.is_polling = true;
         registry.unlock();
         const fetched = fetch(registry.port, &registry.packets, timeout_ms);
         registry.lock();
         registry.is_polling = false;
-        return registry.process(fetched);
+        return registry.process(try fetched);
     }
 
     /// Takes what packets say. Returns whether one of them was a wake.
     fn process(registry: *Registry, packets: []const Packet) bool {
         var is_woken = false;
         for (packets) |packet| switch (packet.key) {
-            Key.poll => registry.complete(packet.context, @truncate(packet.status)),
+            Key.poll => registry.complete(packet.context),
             Key.wake => is_woken = true,
             else => {},
         };
@@ -247,7 +249,8 @@ pub const Registry = struct {
         var is_woken = false;
         while (true) {
             var packets: [settle_packets]Packet = undefined;
-            const fetched = fetch(registry.port, &packets, 0);
+            // What the queue's own poll meets as well, and tells.
+            const fetched = fetch(registry.port, &packets, 0) catch break;
             if (registry.process(fetched)) is_woken = true;
             if (fetched.len < packets.len) break;
         }
@@ -257,8 +260,9 @@ pub const Registry = struct {
         if (registry.ready.first != null) _ = windows.PostQueuedCompletionStatus(registry.port, 0, Key.look, null);
     }
 
-    fn complete(registry: *Registry, context: usize, status: u32) void {
+    fn complete(registry: *Registry, context: usize) void {
         const registration, const poll = Registration.fromContext(context);
+        const status = poll.operation.block.status;
         registry.outstanding -= 1;
         poll.state = .none;
         if (!registration.is_registered) {
@@ -266,7 +270,7 @@ pub const Registry = struct {
             return;
         }
         if (afd.isFailure(status)) return registry.fail(registration);
-        const events = poll.operation.answer(status);
+        const events = poll.operation.answer();
         if (events & afd.Event.local_close != 0) return registry.remove(registration);
         if (poll == &registration.close_poll) return registry.watchClose(registration);
         if (!registry.isCurrent(registration) or !registration.note(events)) return registry.putOff(registration, .due);
@@ -348,11 +352,11 @@ pub const Key = struct {
 };
 
 /// Fetches what packets there are, waiting for the first.
-fn fetch(port: Handle, packets: []Packet, timeout_ms: u32) []Packet {
+fn fetch(port: Handle, packets: []Packet, timeout_ms: u32) error{Refused}![]Packet {
     var fetched: u32 = 0;
     const count: u32 = @intCast(packets.len);
-    if (windows.GetQueuedCompletionStatusEx(port, packets.ptr, count, &fetched, timeout_ms, 0) == 0) return packets[0..0];
-    return packets[0..fetched];
+    if (windows.GetQueuedCompletionStatusEx(port, packets.ptr, count, &fetched, timeout_ms, 0) != 0) return packets[0..fetched];
+    return if (windows.GetLastError() == windows.Code.wait_timed_out) packets[0..0] else error.Refused;
 }
 
 /// A poll fetches no more at once: enough for every ready connection of a busy server in one system call.
