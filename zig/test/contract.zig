@@ -27,5 +27,6 @@ test {
     _ = @import("process.zig"); // the end of processes, and signals to groups
     _ = @import("watch.zig"); // what is told of files and folders
     if (support.has_epoll) _ = @import("epoll.zig"); // what only this backend has
+    _ = @import("fuzz_connections.zig"); // the queue in random order, over the network
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }
