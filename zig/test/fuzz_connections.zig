@@ -20,10 +20,12 @@ const socket = support.socket;
 const writable = support.writable;
 
 const source_count = 50;
-const step_count = 6_000;
+const step_count = support.system.steps_of_slow_fuzz;
 /// So often what is owed is waited for.
 const steps_between_settlements = 300;
 const ring_capacity = 32;
+/// Soon full.
+const buffer_bytes = 16 * 1024;
 
 test "random operations on connections: no event for a dead token, none lost, none that cannot be" {
     const seed = try chosenSeed();
@@ -209,6 +211,9 @@ const Source = struct {
 
     fn open(generation: u32) !Source {
         const connection: Connection = try .open(socket.Address.ipv4);
+        errdefer connection.close();
+        try support.expectResult(0, socket.setOption(connection.own, .send_buffer_bytes, buffer_bytes));
+        try support.expectResult(0, socket.setOption(connection.peer, .receive_buffer_bytes, buffer_bytes));
         return .{
             .own = connection.own,
             .peer = connection.peer,
