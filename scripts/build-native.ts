@@ -1,4 +1,4 @@
-// Builds the native library, `zig/zig-out/lib/libbun_reactor.so`, if it is missing or its sources have changed.
+// Builds the native library of this machine, `zig/zig-out/lib/libbun_reactor.so`, if it is missing or its sources have changed.
 //
 //     bun scripts/build-native.ts            build when stale
 //     bun scripts/build-native.ts --force    build in any case
@@ -10,16 +10,16 @@
 // too, so each reader sees a whole library and a whole stamp, old or new.
 
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { libraryFileName } from "../src/native/library-file.ts";
+import { hashOfNativeSources } from "./native-sources.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const ZIG_FOLDER = join(ROOT, "zig");
-const LIBRARY = join(ZIG_FOLDER, "zig-out", "lib", libraryName());
+const LIBRARY = join(ZIG_FOLDER, "zig-out", "lib", libraryFileName(process.platform));
 const STAMP = join(ZIG_FOLDER, "zig-out", "built-from");
-const INPUTS = ["build.zig", "build.zig.zon", "src/**/*.zig"];
 const BUILD_ARGUMENTS = ["build", "-Doptimize=ReleaseFast"];
 
 /** The only version of Zig that the sources are written for: the language and its build system change at each release. */
@@ -43,11 +43,12 @@ export interface BuildNativeResult {
  * @throws Error if there is no Zig of the right version, or if the build fails; the compiler's messages go to stderr.
  */
 export function buildNative({ force = false }: BuildNativeOptions = {}): BuildNativeResult {
-  const fingerprint = fingerprintOfInputs();
+  const sourceHash = hashOfNativeSources(ZIG_FOLDER);
+  const fingerprint = fingerprintOf(sourceHash);
   if (!force && isBuiltFrom(fingerprint)) return { libraryPath: LIBRARY, built: false };
   const zig = findZig();
   process.stderr.write(`bun-reactor: building the native library with Zig ${ZIG_VERSION}\n`);
-  runBuild(zig);
+  runBuild(zig, [...BUILD_ARGUMENTS, `-Dsource-hash=${sourceHash}`]);
   writeStamp(fingerprint);
   return { libraryPath: LIBRARY, built: true };
 }
@@ -92,10 +93,10 @@ function describeZigOnPath(): string {
   return zig === null ? "missing" : `${zig}, version ${versionOf(zig) ?? "unknown"}`;
 }
 
-function runBuild(zig: string): void {
-  const { error, status, signal } = spawnSync(zig, BUILD_ARGUMENTS, { cwd: ZIG_FOLDER, stdio: ["ignore", 2, 2] });
+function runBuild(zig: string, buildArguments: readonly string[]): void {
+  const { error, status, signal } = spawnSync(zig, buildArguments, { cwd: ZIG_FOLDER, stdio: ["ignore", 2, 2] });
   if (error !== undefined) throw error;
-  const command = `\`zig ${BUILD_ARGUMENTS.join(" ")}\` in ${ZIG_FOLDER}`;
+  const command = `\`zig ${buildArguments.join(" ")}\` in ${ZIG_FOLDER}`;
   if (status !== 0) {
     throw new Error(`${command} failed (${signal ?? `exit code ${status}`}); what the compiler said is above.`);
   }
@@ -113,20 +114,9 @@ function writeStamp(fingerprint: string): void {
   renameSync(unfinished, STAMP);
 }
 
-function fingerprintOfInputs(): string {
-  const hash = createHash("sha256");
-  hash.update([ZIG_VERSION, process.platform, process.arch, ...BUILD_ARGUMENTS].join("\0"));
-  for (const file of globSync(INPUTS, { cwd: ZIG_FOLDER }).sort()) {
-    const content = readFileSync(join(ZIG_FOLDER, file));
-    // The length keeps apart what would otherwise run together: the end of one file and the start of the next.
-    hash.update(`\0${file}\0${content.length}\0`).update(content);
-  }
-  return hash.digest("hex");
-}
-
-function libraryName(): string {
-  if (process.platform === "win32") return "bun_reactor.dll";
-  return process.platform === "darwin" ? "libbun_reactor.dylib" : "libbun_reactor.so";
+/** What the library was made of and for; its file belongs to one machine's kind. */
+function fingerprintOf(sourceHash: string): string {
+  return [ZIG_VERSION, process.platform, process.arch, ...BUILD_ARGUMENTS, sourceHash].join(" ");
 }
 
 function zigName(): string {

@@ -16,13 +16,24 @@ export {
   OperationReusedError,
   ReactorError,
   SystemError,
+  type SystemErrorFacts,
   TimeoutError,
   UnexpectedEndError,
   UnsupportedError,
 } from "./core/errors.ts";
 export { Interest, Readiness } from "./core/interest.ts";
+export {
+  Cluster,
+  ClusterError,
+  type ClusterOptions,
+  type ClusterWorkerView,
+  type Sharing,
+  startCluster,
+} from "./cluster.ts";
+export { ClusterSeat, clusterWorker } from "./cluster-worker.ts";
 export { handler, type HandlerOptions, type RequestTask } from "./handler.ts";
 export { main, type MainOptions, SignalError } from "./main.ts";
+export { type Acceptor, type Closable, type ConnectionTask, serve, type ServeOptions } from "./serve.ts";
 export { toAsyncIterable, toNodeReadable, toNodeWritable, toReadableStream, toWritableStream } from "./to-host.ts";
 
 export { now } from "./core/clock.ts";
@@ -90,9 +101,10 @@ export { RwLock } from "./sync/rw-lock.ts";
 export { Semaphore } from "./sync/semaphore.ts";
 
 export type { Driver, DriverClient } from "./core/driver.ts";
-export { Executor } from "./core/executor.ts";
+export { Executor, type ExecutorOptions } from "./core/executor.ts";
 export { Delivery, Source } from "./core/source.ts";
 export type { SocketAddress, System } from "./core/system.ts";
+export { type Feature, isSupported, type Platform } from "./native/platform.ts";
 export { Reactor } from "./reactor/reactor.ts";
 export type { ReadyHandler, RegisterOptions, Registrator } from "./reactor/registrator.ts";
 

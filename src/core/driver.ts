@@ -20,6 +20,12 @@ export interface Driver {
    */
   readonly timerSlackNs?: number | undefined;
 
+  /**
+   * Whether an edge source must be armed for each wait, because what was reported once is reported again only then. Absent
+   * if every change is reported by itself.
+   */
+  readonly armsForEachWait?: boolean | undefined;
+
   /** The time on the driver's clock, in nanoseconds; it never goes back. */
   now(): number;
 

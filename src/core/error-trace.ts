@@ -58,9 +58,10 @@ function framesOfTask(stack: string): string {
 
 /** The leaf that throws, and this module. */
 const LEAF_FRAME = /\b(withFrames|throw) \(/;
-const EXECUTOR_FRAME = /\/core\/task\.ts/;
+/** In these sources, and in what is made of them for the package; on Windows as well. */
+const EXECUTOR_FRAME = /[/\\]core[/\\]task\.[jt]s/;
 /** Regions, and what unwinds. */
-const CORE_FRAME = /\/core\/\w+\.ts/;
+const CORE_FRAME = /[/\\]core[/\\]\w+\.[jt]s/;
 
 function appendToStack(error: object, text: string): void {
   const { stack } = error as { stack?: unknown };

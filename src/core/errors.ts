@@ -148,6 +148,21 @@ export interface TaskWait {
 /** The platform, or the way the executor runs, has no such thing. */
 export class UnsupportedError extends Error {
   override readonly name = "UnsupportedError";
+  /** What the platform lacks, as `isSupported` calls it; absent if it is not the platform. */
+  declare readonly feature?: string;
+  /** The platform that lacks it, as `process.platform` calls it. */
+  declare readonly platform?: string;
+
+  constructor(message: string, { feature, platform, ...options }: UnsupportedErrorOptions = {}) {
+    super(message, options);
+    if (feature !== undefined) this.feature = feature;
+    if (platform !== undefined) this.platform = platform;
+  }
+}
+
+export interface UnsupportedErrorOptions extends ErrorOptions {
+  readonly feature?: string | undefined;
+  readonly platform?: string | undefined;
 }
 
 /** The reactor thread could not start, or its event queue failed. */

@@ -176,14 +176,14 @@ export class Source {
     if (this.delivery === Delivery.ONE_SHOT) this.driver!.disarm(this);
   }
 
-  private watch(driver: Driver, interest: Interest): void {
+  protected watch(driver: Driver, interest: Interest): void {
     if (this.driver === null) this.driver = driver;
     else if (this.driver !== driver) {
       throw new BusyError(
         `${this.owner.label} belongs to another reactor: use it in the run or blockOn (and the thread) in which it was first waited for`,
       );
     }
-    if ((this.armed & interest) !== interest) driver.arm(this, interest);
+    if ((this.armed & interest) !== interest || driver.armsForEachWait === true) driver.arm(this, interest);
   }
 
   /**
@@ -233,6 +233,20 @@ export class Source {
     return (this.reader?.interest ?? 0) | (this.writer?.interest ?? 0);
   }
 }
+
+/** A source that the host tells the readiness of, by `deliver`: there is no descriptor, and nothing for a driver to watch. */
+export class HostSource extends Source {
+  constructor(owner: Named) {
+    super(NO_DESCRIPTOR, Delivery.EDGE, owner);
+    // Nothing is known yet, so the first read and the first write try.
+    this.readiness = Readiness.READABLE | Readiness.WRITABLE;
+  }
+
+  protected override watch(): void {}
+}
+
+/** No number of a descriptor. */
+export const NO_DESCRIPTOR = -1;
 
 function wantsRead(interest: Interest): boolean {
   return (interest & (Interest.READABLE | Interest.PRIORITY)) !== 0;

@@ -72,6 +72,11 @@ export interface System extends TransferCalls {
   meaningOf(result: number): ErrorMeaning;
   /** The error for `result`, which is below zero: what was called, and about what. */
   errorOf(result: number, syscall: string, subject?: CallSubject): SystemError;
+  /**
+   * Whether a read of a TCP connection that is shorter than its buffer has taken all there was, and what comes later is
+   * reported. So it is where the event queue reports changes by itself (epoll(7), kqueue(2)), and not on Windows.
+   */
+  readonly shortReadIsLast: boolean;
   /** The error number of a time-out. */
   readonly timedOut: number;
   /** The error number of a terminal whose other side is gone. */

@@ -47,6 +47,8 @@ export const Queued = { RECEIVED: 0, UNSENT: 1, BOTH: 2 } as const;
 export type Queued = (typeof Queued)[keyof typeof Queued];
 
 export interface TerminalSystem {
+  /** Opens a serial port, or what plays one, by its path, without waiting for a carrier. */
+  openLine(path: string): number;
   /** The controlling end of a new pair. */
   openController(): number;
   /** The path of the other end; or an error number. */

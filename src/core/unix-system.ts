@@ -40,6 +40,10 @@ export interface UnixMessage {
 
 /** Names are bytes as the system has them: a path, or a zero and an abstract name; empty for none. */
 export interface UnixSystem {
+  /**
+   * The kind of a socket that asks, by connecting, whether somebody has a name: the fewer servers hear of it, the better.
+   */
+  readonly probeKind: UnixKind;
   create(kind: UnixKind): number;
   /** Two sockets that are connected to each other, or an error number. */
   makePair(kind: UnixKind): PipeEnds | number;

@@ -4,6 +4,9 @@
  *
  * While somebody listens for a signal its default action, mostly the end of the process, does not take place; it is
  * back when nobody does. Bun delivers signals to the main thread alone.
+ *
+ * Windows has none; there Ctrl-C is told as SIGINT, Ctrl-Break as SIGBREAK, the end of the console as SIGHUP (signals of
+ * Node.js).
  */
 
 import { constants } from "node:os";

@@ -1,6 +1,5 @@
 /** A stream of bytes over TLS. */
 
-import { constants } from "node:os";
 import type { PeerCertificate } from "node:tls";
 import { spendBudget } from "../core/budget.ts";
 import { BusyError, ClosedError, OperationReusedError, SystemError, UnexpectedEndError } from "../core/errors.ts";
@@ -237,7 +236,7 @@ export class TlsStream implements ByteStream {
 
   private brokenPipe(): SystemError {
     const description = `${this.label}: the other side has ended the session, and takes no more`;
-    return new SystemError({ code: "EPIPE", errno: -constants.errno.EPIPE, syscall: "write", description });
+    return new SystemError({ code: "EPIPE", errno: errnoOf("EPIPE"), syscall: "write", description });
   }
 
   private busyError(): BusyError {
@@ -284,6 +283,12 @@ function* piecesOf(parts: readonly Uint8Array[]): Generator<Uint8Array, void, un
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+}
+
+/** The number of an error on this platform, negated. Node.js knows them all, once there is one to be told. */
+function errnoOf(name: string): number {
+  const errors = process.getBuiltinModule("node:util").getSystemErrorMap();
+  return errors.entries().find(([, [code]]) => code === name)![0];
 }
 
 /** What is encrypted before it is sent: it is in memory twice meanwhile. Four records of TLS. */

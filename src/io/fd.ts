@@ -1,7 +1,7 @@
 /**
  * Waiting for any descriptor, without consuming its bytes: what Bun itself has no call for. Sockets, pipes, terminals,
- * eventfd, timerfd, pidfd, inotify, signalfd, netlink, evdev, another epoll: whatever poll(2) takes. The descriptor stays
- * its owner's.
+ * eventfd, timerfd, pidfd, inotify, signalfd, netlink, evdev, another epoll: whatever poll(2) takes; on Windows sockets
+ * alone, by their handles (SOCKET). The descriptor stays its owner's.
  *
  * Facts. Foreign code may leave bytes unread, and may close its number, which the next open then gets; and closing takes a
  * descriptor out of epoll without a word to whoever waits for it (epoll(7)).
@@ -25,7 +25,7 @@ import type { System } from "../core/system.ts";
  * @returns what is ready, as `Readiness` flags
  * @throws RangeError if `descriptor` is none; BusyError if another task waits to read it; ClosedError if `notifyClosing`
  *   was called meanwhile; SystemError `EBADF` if it is closed, `EPERM` if it is always ready, as a regular file is
- *   (epoll_ctl(2))
+ *   (epoll_ctl(2)); UnsupportedError on Windows, if it is no socket
  */
 export function readable(descriptor: number): Operation<Readiness> {
   return waitFor("readable", descriptor, Interest.READABLE);

@@ -14,7 +14,7 @@ import { Interest, Readiness } from "../core/interest.ts";
 import type { Operation } from "../core/operation.ts";
 import { DeadlineRequest, InterestRequest, SuspendRequest } from "../core/request.ts";
 import { Delivery, type Named, Source } from "../core/source.ts";
-import type { CallSubject, System } from "../core/system.ts";
+import type { CallSubject, ErrorMeaning, System } from "../core/system.ts";
 import { StreamOperation } from "./stream-operations.ts";
 
 export abstract class Listener<Stream extends object> implements Disposable, Named {
@@ -38,6 +38,11 @@ export abstract class Listener<Stream extends object> implements Disposable, Nam
 
   /** What errors of the system name. */
   protected abstract readonly place: CallSubject;
+
+  /** The descriptor is ours to close, unless it is another thread's. */
+  protected closeDescriptor(): void {
+    this.system.close(this.descriptor);
+  }
 
   /** Makes a stream of what was accepted. */
   protected abstract toStream(descriptor: number): Stream;
@@ -66,7 +71,7 @@ export abstract class Listener<Stream extends object> implements Disposable, Nam
   close(): void {
     if (this.isClosed) return;
     this.source.close();
-    this.system.close(this.descriptor);
+    this.closeDescriptor();
   }
 
   [Symbol.dispose](): void {
@@ -93,7 +98,7 @@ export abstract class Listener<Stream extends object> implements Disposable, Nam
       const meaning = this.system.meaningOf(result);
       if (meaning === "wouldBlock") this.backlogIsEmpty();
       else if (meaning === "exhausted") return this.waitForDescriptors(result);
-      else if (meaning !== "brokenConnection") throw this.system.errorOf(result, "accept", this.place);
+      else if (!BROKEN.includes(meaning)) throw this.system.errorOf(result, "accept", this.place);
     }
     return this.wait;
   }
@@ -140,6 +145,9 @@ class AcceptOperation<Stream extends object> extends StreamOperation<Stream> {
     return outcome instanceof SuspendRequest ? { done: false, value: outcome } : { done: true, value: outcome };
   }
 }
+
+/** Windows reports a connection that was reset before it was accepted as the reset that it is (accept of Winsock). */
+const BROKEN: readonly ErrorMeaning[] = ["brokenConnection", "disconnected"];
 
 /** How many connections may wait to be accepted, if nothing else is said: as Node.js has it. */
 export const DEFAULT_BACKLOG = 511;

@@ -5,21 +5,25 @@
 
 import { systemToOpen } from "../core/current-system.ts";
 import { assertInteger, describeValue, inOtherWords, type SystemError } from "../core/errors.ts";
-import { Access } from "../core/file-system.ts";
+import { Access, type TransferCalls } from "../core/file-system.ts";
 import type { Operation } from "../core/operation.ts";
+import { NO_DESCRIPTOR, type Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
 import type { ByteReader, ByteWriter } from "./byte-stream.ts";
 import { DescriptorStream } from "./descriptor-stream.ts";
 
 /** The end of a pipe that is read. */
 export interface PipeReader extends ByteReader {
-  /** The number. It stays this object's: to give it to a child, `Bun.spawn` duplicates it. */
+  /**
+   * The number. It stays this object's: to give it to a child, `Bun.spawn` duplicates it. -1 where a child's pipe has none
+   * (Windows).
+   */
   readonly descriptor: number;
 }
 
 /** The end of a pipe that is written to. `shutdown` closes it, so that the reader finds the end. */
 export interface PipeWriter extends ByteWriter {
-  /** The number. It stays this object's: to give it to a child, `Bun.spawn` duplicates it. */
+  /** As that of a reader. */
   readonly descriptor: number;
 }
 
@@ -92,11 +96,12 @@ export function* openNamedPipe(path: string, end: "read" | "write"): Operation<P
 export class PipeStream extends DescriptorStream {
   constructor(
     system: System,
-    descriptor: number,
+    descriptor: number | Source,
     private readonly name: string,
     private readonly access: Access,
+    calls: TransferCalls = system.files,
   ) {
-    super(system, descriptor, system.files);
+    super(system, descriptor, calls);
   }
 
   /** A named pipe to which no writer has come yet looks as if it were at its end to a read, but not to the event queue. */
@@ -105,7 +110,8 @@ export class PipeStream extends DescriptorStream {
   }
 
   get label(): string {
-    return `${this.name} (descriptor ${this.descriptor}, the ${this.access === Access.READ ? "reading" : "writing"} end)`;
+    const end = `the ${this.access === Access.READ ? "reading" : "writing"} end`;
+    return `${this.name} (${this.descriptor === NO_DESCRIPTOR ? end : `descriptor ${this.descriptor}, ${end}`})`;
   }
 
   override beginRead(): void {

@@ -7,7 +7,8 @@
  *
  * Decision. The end of the child is Bun's promise where the host's loop runs, and the descriptor where it does not
  * (`blockOn`), which takes nothing from Bun. After it, if the group has members left, they are looked up and waited for
- * one by one, by descriptor. Once nobody is left no signal is sent any more.
+ * one by one, by descriptor; where processes have none, they are looked for again and again, with pauses that double up
+ * to a tenth of a second. Once nobody is left no signal is sent any more.
  */
 
 import { now } from "../core/clock.ts";
@@ -18,6 +19,7 @@ import { type Operation, RequestOperation } from "../core/operation.ts";
 import { promise } from "../core/park.ts";
 import type { ExitStatus, StartedProcess } from "../core/process-system.ts";
 import { InterestRequest } from "../core/request.ts";
+import { sleep } from "../core/sleep.ts";
 import { Delivery, Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
 import { moveOnAfter } from "../core/time-limit.ts";
@@ -70,11 +72,12 @@ export class ProcessGroup {
   /** Waits until the child and all others of its group have ended. */
   *emptied(): Operation<void> {
     yield* this.childEnded();
-    while (!this.isEmpty && this.hasMembers()) {
+    for (let pauseMs = SHORTEST_PAUSE_MS; !this.isEmpty && this.hasMembers(); pauseMs *= 2) {
       // What counts as a member to the kernel may be a zombie that waits for its parent.
       const [member] = this.system.processes.membersOf(this.id);
       if (member === undefined) break;
-      yield* this.memberEnded(member);
+      if (this.system.processes.hasDescriptors) yield* this.memberEnded(member);
+      else yield* sleep(Math.min(pauseMs, LONGEST_PAUSE_MS));
     }
     this.isEmpty = true;
   }
@@ -105,8 +108,8 @@ export class ProcessGroup {
   *terminate(graceMs: number): Operation<void> {
     if (this.isEmpty) return;
     this.sendNamed("SIGTERM");
-    // What is stopped finds its signals when it goes on.
-    this.sendNamed("SIGCONT");
+    // What is stopped finds its signals when it goes on. Windows stops nobody.
+    if (this.system.processes.signalNumber("SIGCONT") !== undefined) this.sendNamed("SIGCONT");
     try {
       yield* moveOnAfter(graceMs, this.emptied());
     } finally {
@@ -189,6 +192,11 @@ export class ProcessGroup {
 }
 
 const NO_DESCRIPTORS_OF_PROCESSES: readonly string[] = ["ENOSYS", "ESRCH", "ECHILD", "EINVAL"];
+
+const SHORTEST_PAUSE_MS = 1;
+
+/** To look who is left may take some milliseconds, and nobody notices a tenth of a second. */
+const LONGEST_PAUSE_MS = 100;
 
 /** Only a process that hangs in the kernel, on a broken device or a file server, takes longer. */
 const LONGEST_DEATH_MS = 5_000;

@@ -15,24 +15,16 @@
 import { currentSystem, hostRuns } from "../core/current-system.ts";
 import { disposeOperation, type OperationDisposable } from "../core/dispose-operation.ts";
 import { assertInteger, assertTime, describeValue } from "../core/errors.ts";
-import { Access } from "../core/file-system.ts";
 import type { Operation } from "../core/operation.ts";
-import { park } from "../core/park.ts";
-import type { ChildDescriptor, ExitStatus } from "../core/process-system.ts";
-import type { System } from "../core/system.ts";
+import type { ExitStatus } from "../core/process-system.ts";
 import type { Task } from "../core/task.ts";
 import { ended, spawn } from "../core/task-operations.ts";
 import { yieldNow } from "../core/yield-now.ts";
-import type { PipeReader, PipeWriter } from "./pipe.ts";
-import { PipeStream } from "./pipe.ts";
+import { type ChildPipes, ChildPipesToBe, type ChildStream, type StreamName } from "./child-pipes.ts";
+import type { PipeReader, PipeStream, PipeWriter } from "./pipe.ts";
 import { ProcessGroup } from "./process-group.ts";
 
-/**
- * What a standard descriptor of a child is: a pipe to this process (`"pipe"`), the same as this process's own
- * (`"inherit"`), /dev/null (`"ignore"`), or the file behind a descriptor of this process, such as the end of a
- * terminal, which stays open here.
- */
-export type ChildStream = "pipe" | "inherit" | "ignore" | number;
+export type { ChildStream } from "./child-pipes.ts";
 
 export interface ProcessOptions {
   /** By default `"ignore"`. */
@@ -80,12 +72,18 @@ export function* startProcess(command: readonly string[], options: ProcessOption
   // To start a process takes a millisecond or more, so others get their turn between several.
   yield* yieldNow();
   const system = yield* currentSystem();
-  using pipes = new Pipes(system);
-  const descriptors = [pipes.open("stdin", stdin), pipes.open("stdout", stdout), pipes.open("stderr", stderr)] as const;
+  const isBlocking = !(yield* hostRuns());
+  if (isBlocking) system.processes.refuseBlocking();
+  using pipes = new ChildPipesToBe(system);
+  const descriptors = [
+    yield* pipes.open("stdin", stdin),
+    yield* pipes.open("stdout", stdout),
+    yield* pipes.open("stderr", stderr),
+  ] as const;
   const started = system.processes.start({ command, folder: cwd, environment: env, descriptors });
   const name = `child ${command[0]} (process ${started.processId})`;
   const group = new ProcessGroup(system, started, name);
-  if (!(yield* hostRuns())) group.refuseUnlessWaitable();
+  if (isBlocking) group.refuseUnlessWaitable();
   const child = new ChildProcess(name, group, pipes.take(name));
   child.keeper = yield* spawn(() => child.keep(graceMs), { daemon: true, name });
   return child;
@@ -201,98 +199,6 @@ export class ChildProcess implements Disposable, OperationDisposable {
     const pipe = this.pipes.get(name);
     if (pipe !== undefined) return pipe;
     throw new TypeError(`${this.label} has no ${name} here: start it with { ${name}: "pipe" }`);
-  }
-}
-
-type StreamName = "stdin" | "stdout" | "stderr";
-
-/**
- * The pipes of a child that is about to be started: at the end of the block the child's ends are closed, and ours too
- * if nobody has taken them.
- */
-class Pipes implements Disposable {
-  private readonly own = new Map<StreamName, number>();
-  private readonly others: number[] = [];
-
-  constructor(private readonly system: System) {}
-
-  /** What the child gets. */
-  open(name: StreamName, stream: ChildStream): ChildDescriptor {
-    if (stream !== "pipe") return stream;
-    const { files } = this.system;
-    const ends = files.makePipe();
-    if (typeof ends === "number") throw this.system.errorOf(ends, "pipe");
-    const [own, other] = name === "stdin" ? [ends.writer, ends.reader] : [ends.reader, ends.writer];
-    this.own.set(name, own);
-    this.others.push(other);
-    const result = files.setNonBlocking(other, false);
-    if (result < 0) throw this.system.errorOf(result, "fcntl");
-    return other;
-  }
-
-  take(label: string): ChildPipes {
-    const pipes = new ChildPipes(this.system, this.own, label);
-    this.own.clear();
-    return pipes;
-  }
-
-  [Symbol.dispose](): void {
-    for (const descriptor of [...this.others, ...this.own.values()]) this.system.close(descriptor);
-  }
-}
-
-/** Our ends of a child's pipes. */
-class ChildPipes {
-  private readonly pipes = new Map<StreamName, PipeStream>();
-  private whenClosed: (() => void) | null = null;
-
-  constructor(system: System, descriptors: ReadonlyMap<StreamName, number>, label: string) {
-    for (const [name, descriptor] of descriptors) {
-      const access = name === "stdin" ? Access.WRITE : Access.READ;
-      this.pipes.set(name, new ChildPipe(system, descriptor, `${name} of ${label}`, access, () => this.closed()));
-    }
-  }
-
-  get(name: StreamName): PipeStream | undefined {
-    return this.pipes.get(name);
-  }
-
-  close(): void {
-    for (const pipe of this.pipes.values()) pipe.close();
-  }
-
-  /** Waits until whoever uses the pipes has closed them all. */
-  *allClosed(): Operation<void> {
-    if (this.areClosed) return;
-    yield* park<void>(({ succeed }) => {
-      this.whenClosed = () => succeed();
-      return () => void (this.whenClosed = null);
-    }, "the pipes of a child to be closed");
-  }
-
-  private get areClosed(): boolean {
-    return this.pipes.values().every((pipe) => pipe.isClosed);
-  }
-
-  private closed(): void {
-    if (this.areClosed) this.whenClosed?.();
-  }
-}
-
-class ChildPipe extends PipeStream {
-  constructor(
-    system: System,
-    descriptor: number,
-    name: string,
-    access: Access,
-    private readonly closed: () => void,
-  ) {
-    super(system, descriptor, name, access);
-  }
-
-  protected override closeDescriptor(): void {
-    super.closeDescriptor();
-    this.closed();
   }
 }
 

@@ -23,7 +23,6 @@ import {
   type SystemError,
   UnsupportedError,
 } from "../core/errors.ts";
-import { Access } from "../core/file-system.ts";
 import { firstOf } from "../core/first-of.ts";
 import type { Operation } from "../core/operation.ts";
 import { DeadlineRequest, ParkRequest, type Suspension } from "../core/request.ts";
@@ -88,7 +87,7 @@ export function* openSerial(path: string, options: SerialOptions): Operation<Ser
   const settings = completed(USUAL_SETTINGS, given);
   toLine("openSerial", settings);
   const system = yield* systemToOpen();
-  const descriptor = system.files.open(path, Access.BOTH);
+  const descriptor = system.terminals.openLine(path);
   if (descriptor < 0) throw explainOpen(system.errorOf(descriptor, "open", { path }));
   const port = new SerialPort(system, descriptor, path);
   try {

@@ -98,7 +98,7 @@ export class TcpStream extends DescriptorStream {
   }
 
   protected override get shortReadMeansEmpty(): boolean {
-    return true;
+    return this.system.shortReadIsLast;
   }
 
   protected override endWriting(): void {

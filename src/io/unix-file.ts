@@ -6,17 +6,17 @@
  * but so does a stream socket on which listen(2) is yet to be called. To a *datagram* socket that wants to connect, every
  * stream socket that is open is of the wrong type (EPROTOTYPE), and none hears of it. The file gets the socket's own mode,
  * less the umask (the kernel's unix_bind_bsd). While a socket is open, so is the inode of its file, so that no other file
- * has its number.
+ * has its number. Windows has no datagram sockets of this domain: there a server that is alive accepts a connection that
+ * ends at once.
  *
  * Decision. The file is removed at close, if it is still the one that was made. What a dead server has left is replaced
- * only if the caller wants that, and only if it is a socket that refuses the connect of a datagram socket. The permissions
+ * only if the caller wants that, and only if it is a socket that refuses the connect of a datagram socket, or of whatever socket there is. The permissions
  * are narrowed before the file is there and widened afterwards, so that there is no moment at which it is open to more than
  * wanted.
  */
 
 import { assertInteger, inOtherWords } from "../core/errors.ts";
 import type { System } from "../core/system.ts";
-import { UnixKind } from "../core/unix-system.ts";
 import { nameIn, showUnixName, toNameBytes, type UnixName } from "./unix-name.ts";
 
 export interface UnixFileOptions {
@@ -125,7 +125,7 @@ function whatIsAt(system: System, path: string, bytes: Uint8Array): string {
     const what = file === "other" ? "something else, such as a symbolic link," : `a ${file}`;
     return `there is ${what} of that name: remove it, or use another path`;
   }
-  const probe = system.unix.create(UnixKind.DATAGRAM);
+  const probe = system.unix.create(system.unix.probeKind);
   if (probe < 0) throw system.errorOf(probe, "socket", { path });
   const result = system.unix.connect(probe, bytes);
   system.close(probe);

@@ -1,18 +1,19 @@
 /** `DatagramSystem` over the Zig library. */
 
-import { constants } from "node:os";
 import type { DatagramSystem } from "../core/datagram-system.ts";
 import type { SocketAddress } from "../core/system.ts";
 import { AddressMemory, FAMILY_IPV4, FAMILY_IPV6 } from "./address.ts";
+import { errorNumber } from "./error-numbers.ts";
 import { toCString } from "./file-system.ts";
 import type { NativeFunctions } from "./library.ts";
+import type { Platform } from "./platform.ts";
 import { RecentAddresses } from "./recent-addresses.ts";
 
-export function datagramSystem(functions: NativeFunctions): DatagramSystem {
+export function datagramSystem(functions: NativeFunctions, platform: Platform): DatagramSystem {
   const memory = new AddressMemory();
   const recent = new RecentAddresses(memory);
   return {
-    wrongFamily: -constants.errno.EAFNOSUPPORT,
+    wrongFamily: errorNumber("EAFNOSUPPORT"),
     create: (family) => functions.datagram_create(numberOf(family)),
     disconnect: functions.datagram_disconnect,
     send: (descriptor, families, bytes, to) => {
@@ -44,7 +45,8 @@ export function datagramSystem(functions: NativeFunctions): DatagramSystem {
       ),
     interfaceIndex: (nameOrAddress) => {
       // The name would end there, and be another one.
-      if (nameOrAddress.includes("\0")) return -constants.errno.ENODEV;
+      if (nameOrAddress.includes("\0")) return errorNumber("ENODEV");
+      if (platform === "win32") return numberOfInterface(nameOrAddress) ?? errorNumber("ENODEV");
       return functions.datagram_interface_index(toCString(interfaceWith(nameOrAddress) ?? nameOrAddress));
     },
   };
@@ -54,6 +56,17 @@ export function datagramSystem(functions: NativeFunctions): DatagramSystem {
 function interfaceWith(address: string): string | undefined {
   const interfaces = process.getBuiltinModule("node:os").networkInterfaces();
   return Object.keys(interfaces).find((name) => interfaces[name]?.some((own) => own.address === address));
+}
+
+/**
+ * On Windows, where the library knows no names: Node.js has the numbers of interfaces with their addresses of IPv6, and
+ * calls them as people do. One without such an address is found by its number alone.
+ */
+function numberOfInterface(nameOrAddress: string): number | undefined {
+  if (/^\d{1,9}$/.test(nameOrAddress)) return Number(nameOrAddress);
+  const interfaces = process.getBuiltinModule("node:os").networkInterfaces();
+  const own = interfaces[interfaceWith(nameOrAddress) ?? nameOrAddress] ?? [];
+  return own.map(({ scopeid }) => scopeid ?? 0).find((scopeId) => scopeId > 0);
 }
 
 function numberOf(family: SocketAddress["family"]): number {

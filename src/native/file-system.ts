@@ -4,8 +4,13 @@ import { chmodSync, fchmodSync, fstatSync, lstatSync, type Stats, unlinkSync } f
 import type { DescriptorKind, FileSystem } from "../core/file-system.ts";
 import type { NativeFunctions } from "./library.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
+import { absentCall, absentFamily, has, type Platform } from "./platform.ts";
 
-export function fileSystem(functions: NativeFunctions): FileSystem {
+export function fileSystem(functions: NativeFunctions, platform: Platform): FileSystem {
+  return has("fdStream", platform) ? realFiles(functions) : namesAlone(platform);
+}
+
+function realFiles(functions: NativeFunctions): FileSystem {
   const parts = new PartMemory();
   const pair = new Int32Array(2);
   return {
@@ -26,20 +31,37 @@ export function fileSystem(functions: NativeFunctions): FileSystem {
     },
     open: (path, access) => functions.file_open(toCString(path), access),
     makeFifo: (path, mode) => functions.file_make_fifo(toCString(path), mode),
-    unlink: (path) => resultOf(() => unlinkSync(path)),
-    kindOfFile: (path) => {
-      const stats = statsOf(path);
-      return stats === null ? null : kindIn(stats);
-    },
-    identityOf: (path) => {
-      const stats = statsOf(path);
-      return stats === null ? null : `${stats.dev}:${stats.ino}`;
-    },
+    ...NAMES,
     setMode: (target, mode) =>
       resultOf(() => (typeof target === "number" ? fchmodSync(target, mode) : chmodSync(target, mode))),
     duplicate: functions.file_duplicate,
   };
 }
+
+/** Where descriptors are sockets, and nothing else: what can be done by a name. */
+function namesAlone(platform: Platform): FileSystem {
+  const openNamed = absentCall("namedPipes", platform);
+  return absentFamily<FileSystem>("fdStream", platform, {
+    ...NAMES,
+    makePipe: absentCall("pipes", platform),
+    makeFifo: openNamed,
+    open: openNamed,
+    setMode: absentCall("socketFileModes", platform),
+  });
+}
+
+/** What is the same everywhere. */
+const NAMES = {
+  unlink: (path: string) => resultOf(() => unlinkSync(path)),
+  kindOfFile: (path: string) => {
+    const stats = statsOf(path);
+    return stats === null ? null : kindIn(stats);
+  },
+  identityOf: (path: string) => {
+    const stats = statsOf(path);
+    return stats === null ? null : `${stats.dev}:${stats.ino}`;
+  },
+};
 
 /** The bytes of a string with a zero at the end, as the system's calls take a path. */
 export function toCString(text: string): Uint8Array {

@@ -1,6 +1,6 @@
 /**
- * The Zig library: where it is found, how it is loaded, and the check that it is the one that this code was written
- * for.
+ * The Zig library: how it is loaded, and the check that it is the one that this code was written for. `library-file.ts`
+ * tells where it is found.
  *
  * It is opened on the main thread before any Worker opens it, and never closed: its code may be running on the reactor
  * thread.
@@ -8,7 +8,6 @@
 
 import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { existsSync } from "node:fs";
-import { UnsupportedError } from "../core/errors.ts";
 import { DATAGRAM_FUNCTIONS } from "./functions/datagram.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
 import { PROCESS_FUNCTIONS } from "./functions/process.ts";
@@ -17,6 +16,8 @@ import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
 import { TERMINAL_FUNCTIONS } from "./functions/terminal.ts";
 import { UNIX_FUNCTIONS } from "./functions/unix.ts";
 import { WATCH_FUNCTIONS } from "./functions/watch.ts";
+import { ADVICE, findLibrary, type FoundLibrary } from "./library-file.ts";
+import { whyNotLoadable } from "./library-header.ts";
 
 /** Every function of `zig/src/abi.zig`, a table for each family. */
 const FUNCTIONS = {
@@ -30,14 +31,15 @@ const FUNCTIONS = {
   ...WATCH_FUNCTIONS,
 };
 
-/** The library's functions. */
-export type NativeFunctions = Library<typeof FUNCTIONS>["symbols"];
+type Symbols = Library<typeof FUNCTIONS>["symbols"];
 
-/** The environment variable that names another library file. */
-export const LIBRARY_VARIABLE = "BUN_REACTOR_LIBRARY";
+/** The library's functions; any other of the same arguments may stand in for one. */
+export type NativeFunctions = {
+  readonly [Name in keyof Symbols]: (...given: Parameters<Symbols[Name]>) => ReturnType<Symbols[Name]>;
+};
 
 /** `abi_version` in `zig/src/abi.zig`. */
-const ABI_VERSION = 4;
+export const ABI_VERSION = 4;
 
 /** The sizes that both sides must agree on, by their number in `bun_reactor_size_bytes`. */
 export const QUEUE_BYTES = 64;
@@ -48,11 +50,13 @@ export const PART_BYTES = 16;
 export const UNIX_ADDRESS_BYTES = 112;
 export const UNIX_MESSAGE_BYTES = 1168;
 export const DATAGRAM_SLOT_BYTES = 40;
-export const TERMINAL_MODE_BYTES = 44;
+export const TERMINAL_MODE_BYTES = 72;
 export const TERMINAL_LINE_BYTES = 20;
 export const WINDOW_SIZE_BYTES = 8;
 export const PIPE_PAIR_BYTES = 8;
 export const WATCH_EVENT_BYTES = 16;
+export const QUEUE_PAGE_BYTES = 72;
+export const DESCRIPTORS_BYTES = 16_384;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
   1: RING_HEADER_BYTES,
@@ -67,9 +71,9 @@ const SIZES_BYTES: Readonly<Record<number, number>> = {
   10: WINDOW_SIZE_BYTES,
   11: WATCH_EVENT_BYTES,
   12: PIPE_PAIR_BYTES,
+  13: QUEUE_PAGE_BYTES,
+  14: DESCRIPTORS_BYTES,
 };
-
-const SUPPORTED_PLATFORMS = ["linux-x64", "linux-arm64"];
 
 let loaded: LoadedLibrary | undefined;
 
@@ -85,59 +89,69 @@ export interface LoadedLibrary {
  */
 export function nativeLibrary(): LoadedLibrary {
   if (loaded === undefined) {
-    refuseUnsupportedPlatform(`${process.platform}-${process.arch}`);
-    loaded = loadLibrary(findLibrary());
+    const found = findLibrary();
+    loaded = loadLibrary(found.path, found);
   }
   return loaded;
 }
 
-/** Opens and checks one file. */
-export function loadLibrary(path: string): LoadedLibrary {
-  if (!existsSync(path)) throw new Error(`the native library ${path} does not exist. ${ADVICE}`);
-  checkAbi(path);
-  return { path, functions: open(path, FUNCTIONS) };
+/**
+ * Opens and checks one file.
+ * @param lookUp what the message of an error tells besides
+ */
+export function loadLibrary(path: string, { tried, advice }: LookUp = NO_LOOK_UP): LoadedLibrary {
+  const file = { path, tried, advice };
+  checkHeader(file);
+  checkAbi(file);
+  return { path, functions: open(file, FUNCTIONS) };
 }
 
-/** @throws UnsupportedError for a platform that the library is not built for */
-export function refuseUnsupportedPlatform(platform: string): void {
-  if (SUPPORTED_PLATFORMS.includes(platform)) return;
-  throw new UnsupportedError(
-    `bun-reactor has no native library for ${platform} yet: it runs on ${SUPPORTED_PLATFORMS.join(" and ")}`,
-  );
+/** Where the file comes from, in the words of its maker; see `zig/src/provenance.zig`. */
+export function provenanceOf({ functions }: LoadedLibrary): string {
+  return String(functions.bun_reactor_provenance());
 }
 
-function findLibrary(): string {
-  const chosen = process.env[LIBRARY_VARIABLE];
-  if (chosen !== undefined && chosen !== "") return chosen;
-  const built = Bun.fileURLToPath(new URL("../../zig/zig-out/lib/libbun_reactor.so", import.meta.url));
-  if (existsSync(built)) return built;
-  throw new Error(
-    `the native library was not found: $${LIBRARY_VARIABLE} is not set, and ${built} does not exist. ${ADVICE}`,
-  );
+/** How a file was found. */
+type LookUp = Pick<FoundLibrary, "tried" | "advice">;
+
+const NO_LOOK_UP: LookUp = { tried: [], advice: ADVICE };
+
+interface Candidate extends LookUp {
+  readonly path: string;
 }
 
-function checkAbi(path: string): void {
-  const { bun_reactor_abi_version, bun_reactor_size_bytes } = FUNCTIONS;
-  const functions = open(path, { bun_reactor_abi_version, bun_reactor_size_bytes });
-  const version = functions.bun_reactor_abi_version();
-  if (version !== ABI_VERSION) {
-    throw new Error(`the native library ${path} has ABI version ${version}, but ${ABI_VERSION} is needed. ${ADVICE}`);
+function checkHeader(file: Candidate): void {
+  if (!existsSync(file.path)) refuse(file, "does not exist");
+  let reason: string | null;
+  try {
+    reason = whyNotLoadable(file.path);
+  } catch (error) {
+    refuse(file, `cannot be read: ${String(error)}`, error);
   }
+  if (reason !== null) refuse(file, `cannot be loaded: ${reason}`);
+}
+
+function checkAbi(file: Candidate): void {
+  const { bun_reactor_abi_version, bun_reactor_size_bytes } = FUNCTIONS;
+  const functions = open(file, { bun_reactor_abi_version, bun_reactor_size_bytes });
+  const version = functions.bun_reactor_abi_version();
+  if (version !== ABI_VERSION) refuse(file, `has ABI version ${version}, but ${ABI_VERSION} is needed`);
   for (const [structure, expectedBytes] of Object.entries(SIZES_BYTES)) {
     const actualBytes = functions.bun_reactor_size_bytes(Number(structure));
     if (actualBytes === expectedBytes) continue;
-    throw new Error(
-      `the native library ${path} has ${actualBytes} bytes for structure ${structure}, but ${expectedBytes} are needed. ${ADVICE}`,
-    );
+    refuse(file, `has ${actualBytes} bytes for structure ${structure}, but ${expectedBytes} are needed`);
   }
 }
 
-function open<F extends Record<string, FFIFunction>>(path: string, functions: F): Library<F>["symbols"] {
+function open<F extends Record<string, FFIFunction>>(file: Candidate, functions: F): Library<F>["symbols"] {
   try {
-    return dlopen(path, functions).symbols;
+    return dlopen(file.path, functions).symbols;
   } catch (error) {
-    throw new Error(`the native library ${path} cannot be loaded: ${String(error)}. ${ADVICE}`, { cause: error });
+    return refuse(file, `cannot be loaded: ${String(error)}`, error);
   }
 }
 
-const ADVICE = `Build it with "bun run build", or set $${LIBRARY_VARIABLE} to the path of one that fits this version.`;
+function refuse({ path, tried, advice }: Candidate, problem: string, cause?: unknown): never {
+  const before = tried.length === 0 ? "" : ` Tried before it: ${tried.join("; ")}.`;
+  throw new Error(`the native library ${path} ${problem}.${before} ${advice}`, { cause });
+}

@@ -1,15 +1,33 @@
-/** `ProcessSystem`: what starts processes is `Bun.spawn`, what looks at them is the Zig library. */
+/**
+ * `ProcessSystem` where processes have groups: what starts them is `Bun.spawn`, what looks at them is the Zig library.
+ *
+ * Facts. Only Linux has descriptors of processes (pidfd_open(2)), and tells in /proc who is in a group; ps(1) tells it
+ * everywhere (POSIX), and is a program to run.
+ *
+ * Decision. Elsewhere the end of a child is what Bun tells, and members of its group are asked for only while there are any.
+ */
 
-import { accessSync, constants as fileConstants, readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { inOtherWords } from "../core/errors.ts";
 import type { ExitStatus, ProcessOrder, ProcessSystem, StartedProcess } from "../core/process-system.ts";
 import { resultOf } from "./file-system.ts";
 import type { NativeFunctions } from "./library.ts";
-import { errorOf } from "./status.ts";
+import { absentCall, has, type Platform } from "./platform.ts";
+import { spawnChild } from "./spawn-child.ts";
+import { windowsProcesses } from "./windows-processes.ts";
 
-export function processSystem(functions: NativeFunctions): ProcessSystem {
+export function processSystem(functions: NativeFunctions, platform: Platform): ProcessSystem {
+  if (platform === "win32") return windowsProcesses();
+  const system = processesInGroups(functions);
+  return has("processesInBlockOn", platform) ? system : withoutDescriptors(system, platform);
+}
+
+function processesInGroups(functions: NativeFunctions): ProcessSystem {
   return {
+    pipesHaveReadiness: true,
+    openPipe: () => Promise.reject(new Error("pipes are descriptors here")),
+    hasDescriptors: true,
+    refuseBlocking: () => {},
     start,
     open: functions.process_open,
     peekStatus: (descriptor) => {
@@ -23,25 +41,21 @@ export function processSystem(functions: NativeFunctions): ProcessSystem {
   };
 }
 
-/**
- * Bun restores the default of every signal in the child, and keeps no descriptor open in it but those that are passed.
- */
+function withoutDescriptors(system: ProcessSystem, platform: Platform): ProcessSystem {
+  const absent = absentCall("processesInBlockOn", platform);
+  return {
+    ...system,
+    hasDescriptors: false,
+    refuseBlocking: absent,
+    open: absent,
+    peekStatus: absent,
+    membersOf: membersByPs,
+  };
+}
+
+/** The leader of a session and a group: setsid(2) in the child. */
 function start(order: ProcessOrder): StartedProcess {
-  const { command, folder, environment, descriptors } = order;
-  refuseMissingFolder(folder);
-  try {
-    return new Child(
-      Bun.spawn([...command], {
-        // setsid(2) in the child: it leads a session and a group.
-        detached: true,
-        stdio: [...descriptors],
-        ...(folder === undefined ? {} : { cwd: folder }),
-        ...(environment === undefined ? {} : { env: environment }),
-      }),
-    );
-  } catch (error) {
-    throw explain(error, command[0]!);
-  }
+  return new Child(spawnChild(order, { detached: true }));
 }
 
 class Child implements StartedProcess {
@@ -60,37 +74,6 @@ class Child implements StartedProcess {
   get exited(): Promise<unknown> {
     return this.child.exited;
   }
-}
-
-/** Bun's error would name the program. */
-function refuseMissingFolder(folder: string | undefined): void {
-  if (folder === undefined) return;
-  let isFolder = false;
-  const result = resultOf(() => void (isFolder = statSync(folder).isDirectory()));
-  if (result < 0)
-    throw inOtherWords(errorOf(result, "spawn", { path: folder }), "the folder to start it in is not there");
-  if (!isFolder)
-    throw inOtherWords(
-      errorOf(-constants.errno.ENOTDIR, "spawn", { path: folder }),
-      "what to start it in is no folder",
-    );
-  const access = resultOf(() => accessSync(folder, fileConstants.X_OK));
-  if (access < 0)
-    throw inOtherWords(errorOf(access, "spawn", { path: folder }), "you may not enter the folder to start it in");
-}
-
-function explain(error: unknown, program: string): unknown {
-  const { errno } = error as NodeJS.ErrnoException;
-  if (typeof errno !== "number") return error;
-  const plain = errorOf(-Math.abs(errno), "spawn", { path: program });
-  if (plain.code === "ENOENT") {
-    const isPath = program.includes("/");
-    return inOtherWords(
-      plain,
-      isPath ? "no such program, or its first line names one that is not there" : "no such program in PATH",
-    );
-  }
-  return plain.code === "EACCES" ? inOtherWords(plain, "it is no program, or you may not run it") : plain;
 }
 
 function toStatus(result: number): ExitStatus {
@@ -117,6 +100,18 @@ function isAliveIn(groupId: number, processId: number): boolean {
   // The name of the program, in brackets, may have spaces and brackets of its own.
   const [state, , group] = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return Number(group) === groupId && state !== "Z" && state !== "X";
+}
+
+/** For those that are not Linux: as the program tells that is there to be asked (POSIX). */
+export function membersByPs(groupId: number): number[] {
+  const { stdout } = Bun.spawnSync(["ps", "-A", "-o", "pid=", "-o", "pgid=", "-o", "state="], { stderr: "ignore" });
+  return stdout
+    .toString()
+    .split("\n")
+    .flatMap((line) => {
+      const [processId, group, state = ""] = line.trim().split(/\s+/);
+      return Number(group) === groupId && !state.startsWith("Z") ? [Number(processId)] : [];
+    });
 }
 
 /** Of a signal that has two names, such as SIGABRT and SIGIOT, the first one, which is what Bun says as well. */

@@ -3,7 +3,13 @@
  * on it. Results below zero are negated error numbers; the contract is written in `zig/src/queue.zig`.
  */
 
-import { type NativeFunctions, nativeLibrary, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
+import { type QueueMemory, retainQueue } from "./belongings.ts";
+import { errorNumber } from "./error-numbers.ts";
+import { type NativeFunctions, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
+import { has, lacking, THIS_PLATFORM } from "./platform.ts";
+import { errorOf } from "./status.ts";
+
+export { allocateQueue, type QueueMemory } from "./belongings.ts";
 
 /**
  * A power of two; as many events as one poll fetches at most, so that one poll is enough for all that is ready on a
@@ -23,28 +29,50 @@ export const RingWord = {
 } as const;
 
 /** The results of `poll` that its caller handles. */
-export const PollResult = { INTERRUPTED: -4, RING_FULL: -28 } as const;
+export const PollResult = { INTERRUPTED: errorNumber("EINTR"), RING_FULL: errorNumber("ENOSPC") } as const;
+
+/** What `reregister` and `deregister` return for a descriptor that is not registered, or not any more. */
+export const NOT_REGISTERED = errorNumber("ENOENT");
+
+/** The error for a `result` below zero of `register`, `reregister` or `rearm`. */
+export function refusalOf(result: number): Error {
+  // What can be opened elsewhere, and cannot be waited for, is a file.
+  if (result === NOT_PERMITTED && !has("anyDescriptor", THIS_PLATFORM)) return lacking("anyDescriptor", THIS_PLATFORM);
+  return errorOf(result, QueueCall.CHANGE);
+}
+
+const NOT_PERMITTED = errorNumber("EPERM");
+
+/** What the calls of the platform's queue are named in errors. */
+export const QueueCall = callsOf(process.platform);
 
 export class NativeQueue {
   private readonly queue: Uint8Array;
+  /** Whether the queue is to be closed when the threads that have it are gone. */
+  private readonly isOpen: Uint32Array;
   private readonly ring: Uint8Array;
 
   constructor(
-    /** At least `QUEUE_BYTES`; the kernel's handles live in it, so it must stay as long as the queue is open. */
-    queueMemory: SharedArrayBuffer,
+    /** The kernel's handles live in it. */
+    queueMemory: QueueMemory,
     /** `RING_BYTES`, where `poll` puts what is ready. */
     ringMemory: SharedArrayBuffer,
-    private readonly functions: NativeFunctions = nativeLibrary().functions,
+    private readonly functions: NativeFunctions,
   ) {
-    this.queue = new Uint8Array(queueMemory);
+    const page = retainQueue(queueMemory, functions);
+    this.queue = new Uint8Array(page, 0, QUEUE_BYTES);
+    this.isOpen = new Uint32Array(page, QUEUE_BYTES, 1);
     this.ring = new Uint8Array(ringMemory);
   }
 
   open(): number {
-    return this.functions.queue_open(this.queue);
+    const result = this.functions.queue_open(this.queue);
+    if (result >= 0) this.isOpen[0] = 1;
+    return result;
   }
 
   close(): number {
+    this.isOpen[0] = 0;
     return this.functions.queue_close(this.queue);
   }
 
@@ -54,6 +82,11 @@ export class NativeQueue {
 
   reregister(descriptor: number, slot: number, generation: number, interest: number, delivery: number): number {
     return this.functions.queue_reregister(this.queue, descriptor, slot, generation, interest, delivery);
+  }
+
+  /** Of an edge source: what was reported of the interest is not so any more, and is to be reported again. */
+  rearm(descriptor: number, interest: number): number {
+    return this.functions.queue_rearm(this.queue, descriptor, interest);
   }
 
   deregister(descriptor: number): number {
@@ -75,9 +108,21 @@ export class NativeQueue {
   }
 }
 
-/** Memory for a queue. */
-export function allocateQueue(): SharedArrayBuffer {
-  return new SharedArrayBuffer(QUEUE_BYTES);
+interface QueueCalls {
+  readonly OPEN: string;
+  readonly CHANGE: string;
+  readonly WAIT: string;
+}
+
+function callsOf(platform: NodeJS.Platform): QueueCalls {
+  switch (platform) {
+    case "linux":
+      return { OPEN: "epoll_create1", CHANGE: "epoll_ctl", WAIT: "epoll_wait" };
+    case "win32":
+      return { OPEN: "CreateIoCompletionPort", CHANGE: "DeviceIoControl", WAIT: "GetQueuedCompletionStatusEx" };
+    default:
+      return { OPEN: "kqueue", CHANGE: "kevent", WAIT: "kevent" };
+  }
 }
 
 /** Memory for a ring, with its capacity written in. */

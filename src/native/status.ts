@@ -1,8 +1,8 @@
-/** What the error numbers of Linux mean, and the errors that are made of them. */
+/** What error numbers mean, and the errors that are made of them. */
 
-import { constants } from "node:os";
 import { SystemError } from "../core/errors.ts";
 import type { CallSubject, ErrorMeaning } from "../core/system.ts";
+import { errorNumber } from "./error-numbers.ts";
 
 /**
  * What the operations act on; every other number is just an error. accept(2) says which errors concern only the
@@ -30,15 +30,19 @@ const MEANINGS: Readonly<Record<string, ErrorMeaning>> = {
   EIO: "hungUp",
 };
 
-let systemErrors: ReadonlyMap<number, readonly [code: string, description: string]> | undefined;
+type KnownErrors = ReadonlyMap<number, readonly [code: string, description: string]>;
 
-/** Made when the first call fails: `node:util` takes some milliseconds to load. */
-function knownErrors(): NonNullable<typeof systemErrors> {
+let systemErrors: KnownErrors | undefined;
+
+/**
+ * Made when the first call fails: `node:util` takes some milliseconds to load. Its numbers are those of this platform; those
+ * that libuv, whose names they are, has no call for are added.
+ */
+function knownErrors(): KnownErrors {
   systemErrors ??= new Map([
     ...process.getBuiltinModule("node:util").getSystemErrorMap(),
-    // libuv, whose names these are, has no call that could give the others.
-    [-constants.errno.EINPROGRESS, ["EINPROGRESS", "operation now in progress"]],
-    [-109, ["ETOOMANYREFS", "too many references"]],
+    [errorNumber("EINPROGRESS"), ["EINPROGRESS", "operation now in progress"]],
+    [TOO_MANY_REFERENCES, ["ETOOMANYREFS", "too many references"]],
   ]);
   return systemErrors;
 }
@@ -66,3 +70,6 @@ export function errorOf(result: number, syscall: string, subject: CallSubject = 
   const { host: address, port, path } = subject;
   return new SystemError({ code, errno: result, description, syscall, address, port, path });
 }
+
+/** ETOOMANYREFS, which neither libuv nor `os.constants` has: Linux, and all others with descriptors to pass. */
+const TOO_MANY_REFERENCES = process.platform === "linux" ? -109 : -59;

@@ -1,9 +1,10 @@
 /** The real world: `System` over the Zig library. */
 
-import { constants } from "node:os";
 import type { SocketAddress, SocketOption, System } from "../core/system.ts";
 import { AddressMemory, parseAddress } from "./address.ts";
+import { closingWithThread } from "./belongings.ts";
 import { datagramSystem } from "./datagram-system.ts";
+import { errorNumber } from "./error-numbers.ts";
 import { fileSystem } from "./file-system.ts";
 import { nativeLibrary } from "./library.ts";
 import { terminalSystem } from "./terminal-system.ts";
@@ -11,18 +12,22 @@ import { processSystem } from "./process-system.ts";
 import { unixSystem } from "./unix-system.ts";
 import { watchSystem } from "./watch-system.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
+import { type Platform, reportsChanges, THIS_PLATFORM } from "./platform.ts";
 import { errorOf, meaningOf } from "./status.ts";
 
 let system: System | undefined;
 
 /** The system of this thread. Loads the library at the first call, and throws what `nativeLibrary` does. */
 export function nativeSystem(): System {
-  system ??= makeSystem();
+  system ??= systemFor(THIS_PLATFORM);
   return system;
 }
 
-function makeSystem(): System {
-  const { functions } = nativeLibrary();
+/** The same with what another platform lacks: for tests of that. */
+export function systemFor(platform: Platform): System {
+  const { functions: shared } = nativeLibrary();
+  // With the main thread all ends, and the system closes what is open.
+  const functions = Bun.isMainThread ? shared : closingWithThread(shared);
   const memory = new AddressMemory();
   const parts = new PartMemory();
   const value = new Int32Array(1);
@@ -40,8 +45,9 @@ function makeSystem(): System {
   return {
     meaningOf,
     errorOf,
-    timedOut: -constants.errno.ETIMEDOUT,
-    hungUp: -constants.errno.EIO,
+    shortReadIsLast: reportsChanges(platform),
+    timedOut: errorNumber("ETIMEDOUT"),
+    hungUp: errorNumber("EIO"),
     parseAddress,
     warn: (message) => process.emitWarning(message, "BunReactorWarning"),
     resolve: resolveName,
@@ -71,12 +77,12 @@ function makeSystem(): System {
     localAddress: (descriptor) => readAddress(functions.socket_local_address, "getsockname", descriptor),
     peerAddress: (descriptor) => readAddress(functions.socket_peer_address, "getpeername", descriptor),
 
-    files: fileSystem(functions),
-    unix: unixSystem(functions),
-    datagrams: datagramSystem(functions),
-    terminals: terminalSystem(functions),
-    processes: processSystem(functions),
-    watching: watchSystem(functions),
+    files: fileSystem(functions, platform),
+    unix: unixSystem(functions, platform),
+    datagrams: datagramSystem(functions, platform),
+    terminals: terminalSystem(functions, platform),
+    processes: processSystem(functions, platform),
+    watching: watchSystem(functions, platform),
   };
 }
 

@@ -1,17 +1,26 @@
 /** `TerminalSystem` over the Zig library. */
 
 import { invariant } from "../core/errors.ts";
+import { Access } from "../core/file-system.ts";
 import type { FlowControl, Line, Parity, TerminalMode, TerminalSystem, WindowSize } from "../core/terminal-system.ts";
+import { toCString } from "./file-system.ts";
 import { type NativeFunctions, TERMINAL_LINE_BYTES, TERMINAL_MODE_BYTES, WINDOW_SIZE_BYTES } from "./library.ts";
+import { absentCall, absentFamily, has, type Platform } from "./platform.ts";
 
-export function terminalSystem(functions: NativeFunctions): TerminalSystem {
+export function terminalSystem(functions: NativeFunctions, platform: Platform): TerminalSystem {
+  if (has("terminals", platform)) return realTerminals(functions);
+  return absentFamily<TerminalSystem>("terminals", platform, { openLine: absentCall("serialPorts", platform) });
+}
+
+function realTerminals(functions: NativeFunctions): TerminalSystem {
   const lineMemory = new LineMemory();
   const sizeMemory = new WindowSizeMemory();
   return {
+    openLine: (path) => functions.file_open(toCString(path), Access.BOTH),
     openController: functions.terminal_open_controller,
     pathOf: (controller) => {
       const number = functions.terminal_number(controller);
-      return number < 0 ? number : `/dev/pts/${number}`;
+      return number < 0 ? number : pathOfTerminal(number);
     },
     openPeer: functions.terminal_open_peer,
     getMode: (descriptor) => {
@@ -48,6 +57,10 @@ export function terminalSystem(functions: NativeFunctions): TerminalSystem {
     discard: functions.terminal_discard,
     setExclusive: (descriptor, isOn) => functions.terminal_set_exclusive(descriptor, isOn ? 1 : 0),
   };
+}
+
+function pathOfTerminal(number: number): string {
+  return process.platform === "darwin" ? `/dev/ttys${String(number).padStart(3, "0")}` : `/dev/pts/${number}`;
 }
 
 /** `Line` in `zig/src/terminal.zig`; used for one call at a time, so one serves a whole thread. */

@@ -1,9 +1,65 @@
 /** `UnixSystem` over the Zig library. */
 
-import type { Credentials, UnixSystem } from "../core/unix-system.ts";
+import { type Credentials, UnixKind, type UnixSystem } from "../core/unix-system.ts";
 import { type NativeFunctions, UNIX_ADDRESS_BYTES, UNIX_MESSAGE_BYTES } from "./library.ts";
+import { has, type Platform, refuseLacking } from "./platform.ts";
 
-export function unixSystem(functions: NativeFunctions): UnixSystem {
+export function unixSystem(functions: NativeFunctions, platform: Platform): UnixSystem {
+  const system = sockets(functions);
+  return platform === "linux" ? system : limited(system, platform);
+}
+
+/** What the platform lacks of it throws, before anything is called. */
+function limited(system: UnixSystem, platform: Platform): UnixSystem {
+  const refuseUnnamed = (name: Uint8Array): void => {
+    if (name.byteLength === 0 || name[0] === 0) refuseLacking("abstractNames", platform);
+  };
+  const refuseKind = (kind: UnixKind): void => {
+    if (kind === UnixKind.DATAGRAM) refuseLacking("unixDatagrams", platform);
+  };
+  const refusePassing = (descriptorCount: number): void => {
+    if (descriptorCount > 0) refuseLacking("descriptorPassing", platform);
+  };
+  return {
+    ...system,
+    probeKind: has("unixDatagrams", platform) ? UnixKind.DATAGRAM : UnixKind.STREAM,
+    create: (kind) => {
+      refuseKind(kind);
+      return system.create(kind);
+    },
+    makePair: (kind) => {
+      refuseKind(kind);
+      refuseLacking("unixPairs", platform);
+      return system.makePair(kind);
+    },
+    bind: (descriptor, name) => {
+      refuseUnnamed(name);
+      return system.bind(descriptor, name);
+    },
+    connect: (descriptor, name) => {
+      refuseUnnamed(name);
+      return system.connect(descriptor, name);
+    },
+    peerCredentials: (descriptor) => {
+      refuseLacking("peerCredentials", platform);
+      return system.peerCredentials(descriptor);
+    },
+    passCredentials: (descriptor) => {
+      refuseLacking("senderCredentials", platform);
+      return system.passCredentials(descriptor);
+    },
+    send: (descriptor, bytes, to, descriptors) => {
+      refusePassing(descriptors.length);
+      return system.send(descriptor, bytes, to, descriptors);
+    },
+    receive: (descriptor, buffer, room) => {
+      refusePassing(room.mostDescriptors);
+      return system.receive(descriptor, buffer, room);
+    },
+  };
+}
+
+function sockets(functions: NativeFunctions): UnixSystem {
   const pair = new Int32Array(2);
   const credentials = new Int32Array(3);
   const address = new UnixAddressMemory();
@@ -13,6 +69,7 @@ export function unixSystem(functions: NativeFunctions): UnixSystem {
     return result < 0 ? result : address.read();
   };
   return {
+    probeKind: UnixKind.DATAGRAM,
     create: functions.unix_create,
     makePair: (kind) => {
       const result = functions.unix_make_pair(kind, pair);

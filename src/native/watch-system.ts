@@ -5,8 +5,10 @@ import { resolve } from "node:path";
 import type { FolderEntry, SystemWatchEvent, WatchSystem } from "../core/watch-system.ts";
 import { resultOf, toCString } from "./file-system.ts";
 import { type NativeFunctions, WATCH_EVENT_BYTES } from "./library.ts";
+import { absentFamily, has, type Platform } from "./platform.ts";
 
-export function watchSystem(functions: NativeFunctions): WatchSystem {
+export function watchSystem(functions: NativeFunctions, platform: Platform): WatchSystem {
+  if (!has("watching", platform)) return absentFamily<WatchSystem>("watching", platform);
   const memory = new EventMemory();
   return {
     open: functions.watch_open,

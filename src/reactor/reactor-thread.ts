@@ -2,7 +2,9 @@
 
 import type { Worker } from "node:worker_threads";
 import { nativeLibrary } from "../native/library.ts";
+import type { QueueMemory } from "../native/queue.ts";
 import type { ReadyChannel } from "./ready-channel.ts";
+import { REACTOR_WORKER } from "./reactor-worker.ts";
 import { BELL, type ReactorThreadData, type ReactorThreadMessage, type ReactorThreadState } from "./thread-messages.ts";
 
 export interface ReactorThreadListener {
@@ -23,12 +25,14 @@ export class ReactorThread {
 
   constructor(
     private readonly channel: ReadyChannel,
+    queueMemory: QueueMemory,
     private readonly listener: ReactorThreadListener,
   ) {
-    const workerData: ReactorThreadData = { memory: channel.memory, libraryPath: nativeLibrary().path };
+    const workerData: ReactorThreadData = { memory: channel.memory, queueMemory, libraryPath: nativeLibrary().path };
     // Loaded with the first thread: it takes some milliseconds, and a program that never sleeps needs none.
     const { Worker } = process.getBuiltinModule("node:worker_threads");
-    this.worker = new Worker(new URL("./reactor.worker.ts", import.meta.url), { workerData });
+    const { source, isText } = REACTOR_WORKER;
+    this.worker = new Worker(source, { workerData, eval: isText });
     this.worker.on("message", (message: ReactorThreadMessage) => this.hear(message));
     this.worker.on("error", (error: Error) => listener.onFailed(error.message));
     this.ended = new Promise((resolve) => {

@@ -12,7 +12,9 @@ import { assertTime, BusyError, ClosedError, ReactorError } from "../core/errors
 import type { Interest } from "../core/interest.ts";
 import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
-import { NativeQueue, PollResult } from "../native/queue.ts";
+import { nativeLibrary } from "../native/library.ts";
+import { reportsChanges, THIS_PLATFORM } from "../native/platform.ts";
+import { allocateQueue, NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
 import { Linger, LONGEST_LINGER_US } from "./linger.ts";
@@ -23,8 +25,10 @@ import { type ReadyHandler, Registrator } from "./registrator.ts";
 export class Reactor implements Driver, Disposable {
   readonly system: System = nativeSystem();
   readonly timerSlackNs = TIMER_SLACK_NS;
+  readonly armsForEachWait = !reportsChanges(THIS_PLATFORM);
 
   private readonly channel = ReadyChannel.allocate();
+  private readonly queueMemory = allocateQueue();
   private readonly queue: NativeQueue;
   private readonly sources: Registrator;
   private readonly linger = new Linger();
@@ -44,11 +48,11 @@ export class Reactor implements Driver, Disposable {
    * (`EMFILE`)
    */
   constructor() {
-    const { queue, ring } = this.channel.memory;
-    this.queue = new NativeQueue(queue, ring);
+    const { functions } = nativeLibrary();
+    this.queue = new NativeQueue(this.queueMemory, this.channel.memory.ring, functions);
     this.sources = new Registrator(this.queue, this);
     const result = this.queue.open();
-    if (result < 0) throw errorOf(result, "epoll_create1");
+    if (result < 0) throw errorOf(result, QueueCall.OPEN);
   }
 
   /** Where interest is registered. */
@@ -130,6 +134,7 @@ export class Reactor implements Driver, Disposable {
       return false;
     }
     this.thread ??= this.startThread();
+    if (this.thread === null) return false;
     if (!this.thread.isUp) {
       // Until the thread can wait for us, we come back after each turn of the host's loop.
       this.schedule(true);
@@ -230,12 +235,18 @@ export class Reactor implements Driver, Disposable {
     this.channel.waitWhile(Holder.REACTOR);
   }
 
-  private startThread(): ReactorThread {
-    return new ReactorThread(this.channel, {
-      onBell: this.callClient,
-      onPollFailed: (result) => this.pollFailed(result),
-      onFailed: (reason) => this.end(new ReactorError(`the reactor thread failed: ${reason}`)),
-    });
+  /** Null if there can be none; whoever waits is told. */
+  private startThread(): ReactorThread | null {
+    try {
+      return new ReactorThread(this.channel, this.queueMemory, {
+        onBell: this.callClient,
+        onPollFailed: (result) => this.pollFailed(result),
+        onFailed: (reason) => this.end(new ReactorError(`the reactor thread failed: ${reason}`)),
+      });
+    } catch (error) {
+      this.end(new ReactorError(`the reactor thread could not be started: ${String(error)}`, { cause: error }));
+      return null;
+    }
   }
 
   private stopThread(): void {
@@ -249,7 +260,7 @@ export class Reactor implements Driver, Disposable {
   }
 
   private pollFailed(result: number): void {
-    this.end(new ReactorError(`the event queue failed: ${errorOf(result, "epoll_wait").message}`));
+    this.end(new ReactorError(`the event queue failed: ${errorOf(result, QueueCall.WAIT).message}`));
   }
 
   /** Nothing will become ready any more: whoever waits is told why. */

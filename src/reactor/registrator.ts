@@ -12,8 +12,7 @@ import type { Driver } from "../core/driver.ts";
 import { ClosedError, invariant } from "../core/errors.ts";
 import { Interest, type Readiness } from "../core/interest.ts";
 import { Delivery, Source } from "../core/source.ts";
-import type { NativeQueue } from "../native/queue.ts";
-import { errorOf } from "../native/status.ts";
+import { type NativeQueue, NOT_REGISTERED, refusalOf } from "../native/queue.ts";
 
 export interface RegisterOptions {
   /** How often the queue reports; by default `Delivery.EDGE`, once for each change. */
@@ -41,7 +40,7 @@ export class Registrator {
   /**
    * Registers a descriptor. What is ready already is reported as well.
    * @throws SystemError `EEXIST` if it is registered, `EBADF` if it is closed, `EPERM` if it cannot be waited for (a
-   *   regular file)
+   *   regular file); UnsupportedError if this platform waits for sockets only
    */
   register(descriptor: number, interest: Interest, options: RegisterOptions = {}): Source {
     const source = new Source(descriptor, options.delivery ?? Delivery.EDGE, { label: `descriptor ${descriptor}` });
@@ -51,7 +50,8 @@ export class Registrator {
   }
 
   /**
-   * Replaces the interest, and re-arms: what is ready now is reported again.
+   * Replaces the interest, and re-arms: what is ready now is reported again. On Windows, where changes are not reported by
+   * themselves, whoever takes events with `drain` does this when a read or a write has said `EAGAIN`.
    * @throws SystemError `ENOENT` if the descriptor was closed meanwhile
    */
   reregister(source: Source, interest: Interest): void {
@@ -79,9 +79,11 @@ export class Registrator {
 
   /** Makes sure that the source is watched for the interest, besides what it is watched for already. */
   arm(source: Source, interest: Interest): void {
-    const wanted = source.delivery === Delivery.EDGE ? EVERYTHING : source.armed | interest;
+    const isEdge = source.delivery === Delivery.EDGE;
+    const wanted = isEdge ? EVERYTHING : source.armed | interest;
     if (source.slot === NO_SLOT) return this.add(source, wanted);
-    const result = this.rearm(source, wanted);
+    const isAskedAgain = isEdge && (source.armed & interest) === interest;
+    const result = isAskedAgain ? this.askAgain(source, interest) : this.rearm(source, wanted);
     if (result >= 0) return;
     // Those who waited for the old file are told; who asks now gets an answer about what the number is now.
     if (result !== NOT_REGISTERED) this.check(result);
@@ -144,11 +146,20 @@ export class Registrator {
   private rearm(source: Source, interest: Interest): number {
     const result = this.modify(source, interest);
     if (result >= 0) source.armed = interest;
-    else {
-      this.release(source);
-      source.fail(closedByOwner(source.descriptor));
-    }
+    else this.expel(source);
     return result;
+  }
+
+  /** The queue reports no change by itself: who waits has found that what it reported last is not so any more. */
+  private askAgain(source: Source, interest: Interest): number {
+    const result = this.queue.rearm(source.descriptor, interest);
+    if (result < 0) this.expel(source);
+    return result;
+  }
+
+  private expel(source: Source): void {
+    this.release(source);
+    source.fail(closedByOwner(source.descriptor));
   }
 
   private modify(source: Source, interest: Interest): number {
@@ -178,7 +189,7 @@ export class Registrator {
   }
 
   private check(result: number): void {
-    if (result < 0) throw errorOf(result, "epoll_ctl");
+    if (result < 0) throw refusalOf(result);
   }
 }
 
@@ -190,7 +201,6 @@ function closedByOwner(descriptor: number): ClosedError {
 export type ReadyHandler = (source: Source, readiness: Readiness) => void;
 
 const NO_SLOT = -1;
-const NOT_REGISTERED = -2;
 
 /** Out-of-band data as well: it makes a read of a TCP connection shorter than what there is (tcp(7)). */
 const EVERYTHING: Interest = Interest.READABLE | Interest.WRITABLE | Interest.PRIORITY;

@@ -18,6 +18,8 @@ import { moveOnAfter, timeout } from "../../src/core/time-limit.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { settled } from "../support/settled.ts";
+import { effort } from "../support/effort.ts";
+import { patient } from "../support/patience.ts";
 
 /** The objects that are alive, after a complete collection. */
 function liveObjects(): number {
@@ -26,7 +28,7 @@ function liveObjects(): number {
 }
 
 /** Many rounds, so that what the engine itself makes as it warms up does not count. */
-const ROUNDS = 20_000;
+const ROUNDS = effort(20_000);
 
 /** How many objects more are alive after many rounds in one task than after a few, for each round. */
 async function objectsKeptByEach(round: (index: number) => Operation<unknown>, rounds = ROUNDS): Promise<number> {
@@ -49,7 +51,7 @@ const WARM_UP_ROUNDS = 500;
 const ALMOST_NONE = 0.1;
 
 /** How long a test may take on a machine that is busy with others. */
-const LONGEST_MS = 30_000;
+const LONGEST_MS = patient(30_000);
 
 function* caught(operation: Operation<unknown>): Operation<void> {
   try {

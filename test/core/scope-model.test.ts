@@ -23,6 +23,8 @@ import { Random } from "../../src/testing/random.ts";
 import { SeededQueue } from "../../src/testing/seeded-queue.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { settled } from "../support/settled.ts";
+import { effort } from "../support/effort.ts";
+import { patient } from "../support/patience.ts";
 
 describe("any program of scopes and tasks", () => {
   test(
@@ -34,7 +36,7 @@ describe("any program of scopes and tasks", () => {
           await world.run(program);
           expect(world.violations).toEqual([]);
         }),
-        { numRuns: PROGRAM_COUNT },
+        { numRuns: effort(PROGRAM_COUNT) },
       );
     },
     LONGEST_MS,
@@ -49,7 +51,7 @@ describe("any program of scopes and tasks", () => {
           for (const world of worlds) await world.run(program);
           expect(worlds[1]!.trace).toEqual(worlds[0]!.trace);
         }),
-        { numRuns: 100 },
+        { numRuns: effort(100) },
       );
     },
     LONGEST_MS,
@@ -105,7 +107,7 @@ describe("a tree of tasks that is cancelled", () => {
             if (stopped.includes(older)) expect(stopped.indexOf(path)).toBeLessThan(stopped.indexOf(older));
           }
         }),
-        { numRuns: 200 },
+        { numRuns: effort(200) },
       );
     },
     LONGEST_MS,
@@ -191,7 +193,7 @@ const SEEDS = fc.option(fc.nat());
 const PROGRAM_COUNT = 1_000;
 
 /** How long a test may take on a machine that is busy with others. */
-const LONGEST_MS = 30_000;
+const LONGEST_MS = patient(30_000);
 
 /** How the body of a `try` has ended. */
 type Ending = "returned" | "threw" | "was cancelled";

@@ -16,6 +16,7 @@ import { YIELD_REQUEST, yieldNow } from "../../src/core/yield-now.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, throwError } from "../support/failure.ts";
 import { settled } from "../support/settled.ts";
+import { patient } from "../support/patience.ts";
 
 function runVirtually<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
   const driver = new VirtualDriver();
@@ -1787,7 +1788,7 @@ describe("a million operations that are ready", () => {
 });
 
 /** For tests of many rounds, on a machine that is busy with others. */
-const LONGEST_MS = 30_000;
+const LONGEST_MS = patient(30_000);
 
 test("the error of one task that several joined comes out as it is", async () => {
   const error = new Error("the only one");

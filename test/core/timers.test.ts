@@ -7,6 +7,7 @@ import { spawn } from "../../src/core/task-operations.ts";
 import { Timers } from "../../src/core/timers.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { settled } from "../support/settled.ts";
+import { effort } from "../support/effort.ts";
 
 /** A request that calls back instead of resuming a task. */
 function deadlineAt(
@@ -81,7 +82,7 @@ describe("Timers", () => {
         expect(expired).toEqual(finite.map(({ id }) => id));
         expect(timers.size).toBe(model.length - finite.length);
       }),
-      { numRuns: 200 },
+      { numRuns: effort(200) },
     );
   });
 

@@ -10,6 +10,7 @@ import { yieldNow } from "../../src/core/yield-now.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { throwError } from "../support/failure.ts";
 import { settled } from "../support/settled.ts";
+import { effort } from "../support/effort.ts";
 
 function runVirtually<T>(body: TaskBody<T>): Promise<T> {
   const driver = new VirtualDriver();
@@ -82,7 +83,7 @@ describe("the clean-up of a chain of generators", () => {
         expect(log).toEqual(expected);
         expect(state).toBe("cancelled");
       }),
-      { numRuns: 200 },
+      { numRuns: effort(200) },
     );
   });
 

@@ -7,6 +7,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { TestClock } from "effect/testing";
 import { readPage, UserProject } from "../support/pages.ts";
+import { patient } from "../support/patience.ts";
 
 const { text: PAGE, programs } = readPage("docs/from-async.md");
 
@@ -71,7 +72,7 @@ beforeAll(async () => {
 });
 
 /** Only a program that hangs meets it. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = patient(20_000);
 
 for (const [index, { title, promised }] of programs.entries()) {
   test(`${title}: prints what it promises`, () => {

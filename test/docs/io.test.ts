@@ -7,6 +7,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { describeReal } from "../real/support/component.ts";
 import { type PageProgram, readPage, UserProject } from "../support/pages.ts";
+import { patient } from "../support/patience.ts";
 
 const { programs, text } = readPage("docs/io.md");
 
@@ -54,7 +55,7 @@ function testProgram(program: PageProgram): void {
 }
 
 /** Only a program that hangs meets it. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = patient(20_000);
 
 const needsZeroMQ = (program: PageProgram): boolean => program.source.includes("support/libzmq.ts");
 

@@ -7,6 +7,7 @@ import { map } from "../../src/flow/map.ts";
 import { underSeeds } from "../../src/testing/under-seeds.ts";
 import { virtualTime } from "../../src/testing/virtual-world.ts";
 import { rejectionOf } from "../support/failure.ts";
+import { effort } from "../support/effort.ts";
 
 function* double(item: number): Operation<number> {
   yield* sleep(item);
@@ -74,7 +75,7 @@ describe("map", () => {
     }));
 
   test("keeps to its concurrency, to the order of the values, and to each item once, in any order of tasks", async () => {
-    await underSeeds(100, function* ({ random }) {
+    await underSeeds(effort(100), function* ({ random }) {
       const concurrency = 1 + random.below(5);
       const items = Array.from({ length: random.below(20) }, () => random.below(4));
       let working = 0;

@@ -22,6 +22,8 @@ import { Semaphore } from "../../src/sync/semaphore.ts";
 import type { Random } from "../../src/testing/random.ts";
 import { underSeeds } from "../../src/testing/under-seeds.ts";
 import type { VirtualWorld } from "../../src/testing/virtual-world.ts";
+import { effort } from "../support/effort.ts";
+import { patient } from "../support/patience.ts";
 
 /** What the operations share, and what they have come to. */
 class Plot {
@@ -176,10 +178,10 @@ function refuseUnplanned(error: unknown): void {
   throw error;
 }
 
-const LONGEST_MS = 10_000;
+const LONGEST_MS = patient(10_000);
 
 test("whatever is composed and cancelled, all that began cleans up, and nothing is left behind", async () => {
-  await underSeeds(1000, function* (world) {
+  await underSeeds(effort(1000), function* (world) {
     const plot = new Plot(world.random);
     try {
       yield* scope(() => withCancels(world, plot));

@@ -18,6 +18,7 @@ import { underSeeds } from "../../src/testing/under-seeds.ts";
 import { virtualTime } from "../../src/testing/virtual-world.ts";
 import { arm } from "../support/arms.ts";
 import { rejectionOf } from "../support/failure.ts";
+import { effort } from "../support/effort.ts";
 
 /** For tests in which a task calls back what another has parked. */
 const CALLBACKS = { waitsForHost: false } as const;
@@ -515,7 +516,7 @@ describe("what was handed to an arm", () => {
     }));
 
   test("is never lost and never doubled, whoever is first and whenever the race is cancelled", async () => {
-    await underSeeds(200, function* ({ random }) {
+    await underSeeds(effort(200), function* ({ random }) {
       const semaphore = new Semaphore(3);
       let held = 0;
       const kinds = [

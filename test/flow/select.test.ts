@@ -18,6 +18,7 @@ import { underSeeds } from "../../src/testing/under-seeds.ts";
 import { virtualTime } from "../../src/testing/virtual-world.ts";
 import { arm } from "../support/arms.ts";
 import { rejectionOf } from "../support/failure.ts";
+import { effort } from "../support/effort.ts";
 
 /** A channel that holds items. */
 function filled<T>(...items: T[]): Channel<T> {
@@ -233,7 +234,7 @@ describe("what a select has not chosen", () => {
 
 describe("items that many tasks select, with others that are cancelled and give up", () => {
   test("all arrive, once each, and in the order of each sender, in any order of tasks", async () => {
-    await underSeeds(300, function* ({ random }) {
+    await underSeeds(effort(300), function* ({ random }) {
       const channels = Array.from({ length: 3 }, () => new Channel<number>(random.below(3)));
       const received: number[][] = channels.map(() => []);
       const itemsEach = 1 + random.below(8);
@@ -253,7 +254,7 @@ describe("items that many tasks select, with others that are cancelled and give 
   });
 
   test("arrive in order where one after the other selects, and mostly gives up", async () => {
-    await underSeeds(200, function* ({ random }) {
+    await underSeeds(effort(200), function* ({ random }) {
       const [channel, other] = [new Channel<number>(random.below(3)), new Channel<number>()];
       const received: number[] = [];
       yield* scope(function* (own) {

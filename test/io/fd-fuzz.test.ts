@@ -4,7 +4,7 @@
  * of a run that fails.
  */
 
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import fc from "fast-check";
 import {
   BusyError,
@@ -22,6 +22,9 @@ import {
 } from "../../src/index.ts";
 import { duplicateTo, EventCounter } from "../support/libc.ts";
 import { onePoll } from "../support/loopback.ts";
+import { effort } from "../support/effort.ts";
+import { testUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 type Command =
   | { readonly act: "wait" | "waitBySource" | "cancel" | "signal" | "take" | "keep" | "letGo"; readonly place: number }
@@ -31,14 +34,14 @@ type Ending = "ready" | ClosedError | BusyError;
 
 const PLACES = 2;
 
-test("no wait ends with what another file did, and none is forgotten", () => {
+testUnless(needs("anyDescriptor"))("no wait ends with what another file did, and none is forgotten", () => {
   fc.assert(
     fc.property(COMMANDS, (commands) => {
       using reactor = new Reactor();
       new Executor(reactor).blockOn(() => runAll(commands));
       expect(reactor.registrator().size).toBe(0);
     }),
-    { numRuns: 500 },
+    { numRuns: effort(500) },
   );
 });
 

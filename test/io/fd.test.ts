@@ -1,7 +1,7 @@
 /** `readable`, `writable`, `ready`, `source` and `notifyClosing`, for each kind of descriptor. */
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, openSync, readdirSync, writeSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import {
   blockOn,
   BusyError,
@@ -25,10 +25,20 @@ import {
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { thrownBy } from "../support/failure.ts";
 import { type Kind, KINDS, PtyPair, sendUrgently, SignalKind } from "../support/kinds.ts";
-import { duplicateTo, EventCounter, Pipe, readUntilEmpty, SocketPair, writeUntilFull } from "../support/libc.ts";
+import {
+  duplicateTo,
+  EventCounter,
+  Pipe,
+  readUntilEmpty,
+  SocketPair,
+  writeUntilFull,
+  writeTo,
+} from "../support/libc.ts";
 import { connectToSelf, errorOf, onePoll, openReactor, WAYS } from "../support/loopback.ts";
 import { TestReactor } from "../support/reactors.ts";
 import { temporaryFolder } from "../support/temporary.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_DUPLICATES, needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
@@ -43,7 +53,7 @@ describe.each(WAYS)("in %s", (_way, way) => {
   });
 });
 
-describe("a signalfd", () => {
+describeUnless(needs("anyDescriptor"))("a signalfd", () => {
   expectNothingLeftBehind();
 
   test("is readable in blockOn", () => blockOn(() => waitsForEach(() => new SignalKind())));
@@ -52,20 +62,18 @@ describe("a signalfd", () => {
 describe("an input device (evdev)", () => {
   const devices = inputDevices();
 
-  test.skipIf(devices.length === 0)(
-    `can be waited for${devices.length === 0 ? " (skipped, because this machine has no /dev/input/event*)" : ""}`,
-    () =>
-      run(function* main() {
-        const descriptor = openSync(devices[0]!, "r");
-        try {
-          // Nobody presses a key now; that the wait is accepted is all that there is to see.
-          const waiting = yield* spawn(() => readable(descriptor));
-          yield* onePoll();
-          yield* cancel(waiting);
-        } finally {
-          closeSync(descriptor);
-        }
-      }),
+  testUnless(devices.length === 0 ? "this machine has no /dev/input/event*" : null)("can be waited for", () =>
+    run(function* main() {
+      const descriptor = openSync(devices[0]!, "r");
+      try {
+        // Nobody presses a key now; that the wait is accepted is all that there is to see.
+        const waiting = yield* spawn(() => readable(descriptor));
+        yield* onePoll();
+        yield* cancel(waiting);
+      } finally {
+        closeSync(descriptor);
+      }
+    }),
   );
 });
 
@@ -86,13 +94,13 @@ describe("ready", () => {
         expect(error).toBeInstanceOf(BusyError);
         expect(error.message).toContain("both ways");
       }
-      writeSync(pair.right, "x");
+      writeTo(pair.right, "x");
       expect(yield* join(waiting)).toBe(Readiness.READABLE);
       readUntilEmpty(pair.right);
       expect(yield* ready(pair.left, both)).toBe(both);
     }));
 
-  test("tells out-of-band data as PRIORITY, to whoever waits for that and to nobody else", () =>
+  testUnless(NEEDS_DUPLICATES)("tells out-of-band data as PRIORITY, to whoever waits for that and to nobody else", () =>
     run(function* main() {
       const { client, server } = yield* connectToSelf();
       using _client = client;
@@ -108,9 +116,10 @@ describe("ready", () => {
       sendUrgently(client.descriptor, 33);
       const readiness = yield* join(urgent);
       expect(readiness & Readiness.PRIORITY).toBe(Readiness.PRIORITY);
-    }));
+    }),
+  );
 
-  test("tells a hang-up and an error, whatever is waited for", () =>
+  testUnless(needs("anyDescriptor"))("tells a hang-up and an error, whatever is waited for", () =>
     run(function* main() {
       using pty = new PtyPair();
       pty.close(pty.line);
@@ -119,7 +128,8 @@ describe("ready", () => {
       using pipe = new Pipe();
       pipe.close(pipe.readEnd);
       expect((yield* ready(pipe.writeEnd, Interest.WRITABLE)) & Readiness.FAILED).toBe(Readiness.FAILED);
-    }));
+    }),
+  );
 
   test.each([0, 8, -1, 1.5, "READABLE", undefined])("refuses %p, which is no interest", (interest) => {
     expect(thrownBy(() => ready(0, interest as number), RangeError).message).toStartWith("ready: interest must be");
@@ -134,7 +144,7 @@ describe("ready", () => {
   });
 });
 
-describe("what is always ready", () => {
+describeUnless(needs("anyDescriptor"))("what is always ready", () => {
   expectNothingLeftBehind();
 
   test("is refused: a regular file, with what to use instead", () =>
@@ -245,7 +255,7 @@ describe("source", () => {
       readUntilEmpty(pair.right);
       expect(yield* join(writing)).toBe(Readiness.WRITABLE);
       other.close();
-      writeSync(pair.right, "x");
+      writeTo(pair.right, "x");
       expect((yield* join(byNumber)) & Readiness.READABLE).toBe(Readiness.READABLE);
     });
     expect(own.reactor.registrator().size).toBe(0);
@@ -275,19 +285,22 @@ describe("source", () => {
       yield* cancel(waiting);
     }));
 
-  test("waits for what the number is now, if it was closed and opened again between the waits", () =>
-    run(function* main() {
-      using counter = new EventCounter(1);
-      using other = new EventCounter();
-      using kept = yield* source(counter.descriptor);
-      yield* kept.readable();
-      duplicateTo(other.descriptor, counter.descriptor);
-      const waiting = yield* spawn(() => kept.readable());
-      yield* onePoll();
-      expect(waiting.state).toBe("suspended");
-      other.signal();
-      expect(yield* join(waiting)).toBe(Readiness.READABLE);
-    }));
+  testUnless(NEEDS_DUPLICATES)(
+    "waits for what the number is now, if it was closed and opened again between the waits",
+    () =>
+      run(function* main() {
+        using counter = new EventCounter(1);
+        using other = new EventCounter();
+        using kept = yield* source(counter.descriptor);
+        yield* kept.readable();
+        duplicateTo(other.descriptor, counter.descriptor);
+        const waiting = yield* spawn(() => kept.readable());
+        yield* onePoll();
+        expect(waiting.state).toBe("suspended");
+        other.signal();
+        expect(yield* join(waiting)).toBe(Readiness.READABLE);
+      }),
+  );
 
   test("that is closed after its descriptor leaves nothing", async () => {
     await using own = new TestReactor();
@@ -328,7 +341,7 @@ function* waitsForEach(open: () => Kind, isKept = false): Operation<void> {
 function* readableAfter(descriptor: number, peer: number): Operation<Readiness> {
   const waiting = yield* spawn(() => readable(descriptor));
   yield* onePoll();
-  writeSync(peer, "x");
+  writeTo(peer, "x");
   return yield* join(waiting);
 }
 

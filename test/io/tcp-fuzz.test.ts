@@ -21,8 +21,9 @@ import {
 } from "../../src/index.ts";
 import { Random } from "../../src/testing/random.ts";
 import { leftSince, openSockets, patternAt, WAYS } from "../support/loopback.ts";
+import { effort } from "../support/effort.ts";
 
-const CONNECTIONS = 200;
+const CONNECTIONS = effort(200);
 
 /** How a side ends its sending. */
 const ENDINGS = ["shutdown", "shutdown", "shutdown", "close", "reset", "cancel"] as const;

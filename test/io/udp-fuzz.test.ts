@@ -17,9 +17,10 @@ import {
 } from "../../src/index.ts";
 import { Random } from "../../src/testing/random.ts";
 import { HAS_IPV6, leftSince, openSockets, patternOf, WAYS } from "../support/loopback.ts";
+import { effort } from "../support/effort.ts";
 
 const SOCKETS = 6;
-const STEPS = 3000;
+const STEPS = effort(3000);
 const SLOTS = 8;
 const SLOT_BYTES = 300;
 const LONGEST_BYTES = 400;

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { SocketAddress } from "../../src/core/system.ts";
 import { AddressMemory, parseAddress } from "../../src/native/address.ts";
+import { effort } from "../support/effort.ts";
 
 const ports = fc.integer({ min: 0, max: 65_535 });
 const places = fc.oneof(
@@ -20,7 +21,7 @@ describe("an address", () => {
         memory.write(address);
         expect(memory.read()).toEqual(address);
       }),
-      { numRuns: 500 },
+      { numRuns: effort(500) },
     );
   });
 

@@ -1,16 +1,72 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { findZig } from "../../scripts/build-native.ts";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findZig, ZIG_VERSION } from "../../scripts/build-native.ts";
+import { hashOfNativeSources } from "../../scripts/native-sources.ts";
+import { TARGETS } from "../../scripts/targets.ts";
 import { UnsupportedError } from "../../src/core/errors.ts";
-import { LIBRARY_VARIABLE, loadLibrary, nativeLibrary, refuseUnsupportedPlatform } from "../../src/native/library.ts";
+import { loadLibrary, nativeLibrary, provenanceOf } from "../../src/native/library.ts";
+import {
+  currentPlatform,
+  LIBRARY_VARIABLE,
+  refuseUnsupportedPlatform,
+  SUPPORTED_PLATFORMS,
+} from "../../src/native/library-file.ts";
 import { runScript } from "../support/child.ts";
 import { thrownBy } from "../support/failure.ts";
+import { removeFolder } from "../support/temporary.ts";
+import { patient } from "../support/patience.ts";
+import { IS_EMULATED, testUnless } from "../support/platform.ts";
 
 /** The compiler may have to share the machine with other tests. */
-const COMPILER_LIMIT_MS = 60_000;
+const COMPILER_LIMIT_MS = patient(60_000);
+
+/** The beginnings of library files, as elf(5), Apple's loader.h and Microsoft's "PE Format" have them. */
+const FOREIGN_HEADERS: [platforms: string, header: Uint8Array][] = [
+  ["linux-another architecture or freebsd-another architecture", elfHeader(243)],
+  [
+    process.arch === "x64" ? "linux-arm64 or freebsd-arm64" : "linux-x64 or freebsd-x64",
+    elfHeader(process.arch === "x64" ? 183 : 62),
+  ],
+  ...(process.platform === "darwin"
+    ? []
+    : ([
+        ["darwin-arm64", machHeader(0x01_00_00_0c)],
+        ["darwin-x64", machHeader(0x01_00_00_07)],
+      ] satisfies [string, Uint8Array][])),
+  ...(process.platform === "win32"
+    ? []
+    : ([
+        ["win32-x64", peHeader(0x86_64)],
+        ["win32-arm64", peHeader(0xaa_64)],
+      ] satisfies [string, Uint8Array][])),
+];
+
+function elfHeader(machine: number): Uint8Array {
+  const header = Buffer.alloc(64);
+  header.write("\x7fELF", "latin1");
+  header.writeUInt16LE(machine, 18);
+  return header;
+}
+
+function machHeader(cpuType: number): Uint8Array {
+  const header = Buffer.alloc(64);
+  header.writeUInt32LE(0xfe_ed_fa_cf, 0);
+  header.writeUInt32LE(cpuType, 4);
+  return header;
+}
+
+function peHeader(machine: number): Uint8Array {
+  const header = Buffer.alloc(256);
+  header.write("MZ", "latin1");
+  header.writeUInt32LE(128, 60);
+  header.write("PE\0\0", 128, "latin1");
+  header.writeUInt16LE(machine, 132);
+  return header;
+}
 
 let folder: string;
 
@@ -19,12 +75,13 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  rmSync(folder, { recursive: true });
+  removeFolder(folder);
 });
 
 /** What every one of these errors must say: how to come by a library that fits. */
 function expectAdvice(message: string): void {
-  expect(message).toContain('Build it with "bun run build"');
+  expect(message).toContain("Install bun-reactor anew");
+  expect(message).toContain('build the library with "bun run build"');
   expect(message).toContain(`$${LIBRARY_VARIABLE}`);
 }
 
@@ -44,6 +101,9 @@ function buildImpostor(name: string, version: number, sizes: readonly number[]):
     [
       "build-lib",
       "-dynamic",
+      // Where this runs under an emulator, the compiler does not.
+      "-target",
+      TARGETS.find(({ name }) => name === currentPlatform())!.zig,
       "-OReleaseSmall",
       "-fstrip",
       "-fno-compiler-rt",
@@ -83,23 +143,60 @@ describe("the native library", () => {
     writeFileSync(path, "this is no ELF file\n".repeat(100));
     const error = thrownBy(() => loadLibrary(path));
     expect(error.message).toContain(`${path} cannot be loaded`);
-    expect(error.message.toLowerCase()).toContain("elf");
+    // In the words of glibc, or of musl.
+    expect(error.message).toMatch(/invalid ELF header|Exec format error/);
     expect(error.cause).toBeDefined();
     expectAdvice(error.message);
   });
 
-  test("that is empty, cut off or a folder is an error too", () => {
+  test("that is empty or a folder is an error too", () => {
     const empty = join(folder, "empty.so");
     writeFileSync(empty, "");
-    const cutOff = join(folder, "cut-off.so");
-    copyFileSync(nativeLibrary().path, cutOff);
-    chmodSync(cutOff, 0o644);
-    truncateSync(cutOff, 100);
-    for (const path of [empty, cutOff, folder]) {
+    for (const path of [empty, folder]) {
       const { message } = thrownBy(() => loadLibrary(path));
       expect(message).toContain(`${path} cannot be loaded`);
       expectAdvice(message);
     }
+  });
+
+  test.each([100, 4_000, 20_000])(
+    "that is cut off is refused before its code could run into the void: %d bytes",
+    (bytes) => {
+      const cutOff = join(folder, "cut-off.so");
+      copyFileSync(nativeLibrary().path, cutOff);
+      chmodSync(cutOff, 0o644);
+      truncateSync(cutOff, bytes);
+      const { message } = thrownBy(() => loadLibrary(cutOff));
+      expect(message).toMatch(
+        new RegExp(`cut-off\\.so cannot be loaded: it is cut off after ${bytes} of at least \\d+ bytes`),
+      );
+      expectAdvice(message);
+    },
+  );
+
+  test("that cannot be reached is an error that names it", () => {
+    const path = join(folder, "loop.so");
+    symlinkSync(path, path);
+    expect(thrownBy(() => loadLibrary(path)).message).toContain(`${path} does not exist`);
+    const through = join(nativeLibrary().path, "library.so");
+    expect(thrownBy(() => loadLibrary(through)).message).toContain(`${through} does not exist`);
+  });
+
+  test.each(FOREIGN_HEADERS)("for another platform is an error that names both: %s", (platforms, header) => {
+    const path = join(folder, "foreign.so");
+    writeFileSync(path, header);
+    const { message } = thrownBy(() => loadLibrary(path));
+    expect(message).toContain(
+      `${path} cannot be loaded: it is built for ${platforms}, and this is ${currentPlatform()}`,
+    );
+    expectAdvice(message);
+  });
+
+  test("that is missing is an error that lists what was tried before, and ends with the advice for where it is from", () => {
+    const path = join(folder, "nowhere.so");
+    const lookUp = { tried: ["/first does not exist", "/second does not exist"], advice: "Set TMPDIR." };
+    const { message } = thrownBy(() => loadLibrary(path, lookUp));
+    expect(message).toEndWith("Tried before it: /first does not exist; /second does not exist. Set TMPDIR.");
   });
 
   test("of something else is an error that names the missing function", () => {
@@ -158,6 +255,21 @@ describe(`$${LIBRARY_VARIABLE}`, () => {
     expect(child).toMatchObject({ exitCode: 0, stderr: "", stdout: "ran\n" });
   });
 
+  test("may be relative to the folder in which the library is first needed, for the reactor thread as well", async () => {
+    const copy = join(folder, "relative.so");
+    copyFileSync(nativeLibrary().path, copy);
+    const root = fileURLToPath(new URL("../..", import.meta.url));
+    const child = await runScript(
+      `import { run, sleep } from "./src/index.ts";
+       await run(() => sleep(0));
+       process.chdir("/");
+       await run(() => sleep(1));
+       console.log("ran");`,
+      { environment: { [LIBRARY_VARIABLE]: relative(root, copy) } },
+    );
+    expect(child).toMatchObject({ exitCode: 0, stderr: "", stdout: "ran\n" });
+  });
+
   test("that names no file rejects a run with the advice, and importing the package works all the same", async () => {
     const missing = join(folder, "missing.so");
     const child = await runScript(importAndRun, { environment: { [LIBRARY_VARIABLE]: missing } });
@@ -166,23 +278,38 @@ describe(`$${LIBRARY_VARIABLE}`, () => {
     expectAdvice(child.stdout);
   });
 
-  test("that is empty counts as not set", async () => {
+  testUnless(IS_EMULATED ? "the local build is for the host" : null)("that is empty counts as not set", async () => {
     const child = await runScript(importAndRun, { environment: { [LIBRARY_VARIABLE]: "" } });
     expect(child).toMatchObject({ exitCode: 0, stderr: "", stdout: "ran\n" });
   });
 });
 
 describe("a platform", () => {
-  test.each(["linux-x64", "linux-arm64"])("that is supported is let through: %s", (platform) => {
+  test.each(SUPPORTED_PLATFORMS)("that is supported is let through: %s", (platform) => {
     expect(() => refuseUnsupportedPlatform(platform)).not.toThrow();
   });
 
-  test.each(["darwin-arm64", "win32-x64", "freebsd-x64", "linux-riscv64", ""])(
+  test.each(["linux-riscv64", "openbsd-x64", "win32-ia32", "sunos-x64", ""])(
     "that is not is refused: %p",
     (platform) => {
       const { message } = thrownBy(() => refuseUnsupportedPlatform(platform), UnsupportedError);
-      expect(message).toContain(`no native library for ${platform} yet`);
-      expect(message).toContain("linux-x64 and linux-arm64");
+      expect(message).toContain(`bun-reactor has no native library for ${platform}: it runs on `);
+      for (const supported of SUPPORTED_PLATFORMS) expect(message).toContain(supported);
     },
   );
+});
+
+describe("the provenance", () => {
+  test("tells the version, the compiler, the platform and the sources, and is in the file as text", () => {
+    const library = nativeLibrary();
+    const provenance = provenanceOf(library);
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+    const os = { darwin: "macos", win32: "windows" }[process.platform as string] ?? process.platform;
+    const cpu = process.arch === "x64" ? "x86_64" : "aarch64";
+    const sources = hashOfNativeSources(fileURLToPath(new URL("../../zig", import.meta.url)));
+    expect(provenance.replace("ReleaseSmall", "ReleaseFast")).toBe(
+      `bun-reactor ${version} zig=${ZIG_VERSION} target=${cpu}-${os} optimize=ReleaseFast sources=${sources}`,
+    );
+    expect(readFileSync(library.path).includes(`${provenance}\0`)).toBe(true);
+  });
 });

@@ -1,14 +1,14 @@
 /** A parked reactor is idle: neither its thread nor the executor's wakes up until there is something to do. */
 
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { testUnless } from "../support/platform.ts";
 import { PRELUDE, Script } from "../support/script.ts";
 
 const STRACE = Bun.which("strace");
-if (STRACE === null)
-  console.log("skipped, for strace is not installed: a parked reactor wakes up neither of its threads");
+const NO_STRACE = STRACE === null ? "this machine has no strace" : null;
 
 /** Serves one connection, and then waits for the next. */
 const SERVER = `${PRELUDE}
@@ -28,7 +28,7 @@ whenUp(() => console.log("parked"));
 /** Periodic wake-ups of any sort that a runtime or a reactor may have are more frequent than this is long. */
 const OBSERVATION_MS = 1500;
 
-test.skipIf(STRACE === null)("a parked reactor wakes up neither of its threads", async () => {
+testUnless(NO_STRACE)("a parked reactor wakes up neither of its threads", async () => {
   let processId: number | undefined;
   const folder = mkdtempSync(join(tmpdir(), "bun-reactor-strace-"));
   try {

@@ -2,12 +2,13 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { AUTHORITY } from "../support/certificates.ts";
-import { HAS_IPV6, patternOf } from "../support/loopback.ts";
+import { NO_IPV6, patternOf } from "../support/loopback.ts";
 import { checksum } from "../tasks/peer.ts";
 import { Program } from "../tasks/program.ts";
 import { describeReal } from "./support/component.ts";
 import { curl } from "./support/curl.ts";
 import { Nginx } from "./support/nginx.ts";
+import { testUnless } from "../support/platform.ts";
 
 const LARGE = patternOf(20_000_000);
 
@@ -36,7 +37,7 @@ describeReal("curl, through our SOCKS5 proxy", { programs: ["curl", "nginx"] }, 
     },
   );
 
-  test.skipIf(!HAS_IPV6)("gets a page of a server that has an IPv6 address only", async () => {
+  testUnless(NO_IPV6)("gets a page of a server that has an IPv6 address only", async () => {
     await using server = Program.start("https.ts", "--host", "::1");
     const line = await server.line();
     const port = /:(\d+)$/.exec(line)![1];

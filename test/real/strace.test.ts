@@ -1,7 +1,8 @@
 /** strace: a task that waits on a pseudo-terminal makes no system call meanwhile. */
 
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
+import { testUnless } from "../support/platform.ts";
 import { PRELUDE, Script } from "../support/script.ts";
 import { temporaryPath } from "../support/temporary.ts";
 import { describeReal, pathOf } from "./support/component.ts";
@@ -35,10 +36,8 @@ const MOST_WAITS = 3;
 
 describeReal("strace", { programs: ["strace"] }, () => {
   const refusal = refusalOfTracing();
-  if (refusal !== null)
-    console.log(`skipped: a task that waits on a pty, because strace may not trace here: ${refusal}`);
 
-  test.skipIf(refusal !== null)(
+  testUnless(refusal === null ? null : `strace may not trace here: ${refusal}`)(
     "sees no system call of a task that waits 5 s on a pseudo-terminal",
     async () => {
       using log = temporaryPath("log");

@@ -1,6 +1,8 @@
 /** Runs a Bun script in a process of its own: for tests of what ends a process, or must not disturb this one. */
 
 import { fileURLToPath } from "node:url";
+import { withoutNoise } from "./noise.ts";
+import { patient } from "./patience.ts";
 
 export interface ChildResult {
   readonly exitCode: number | null;
@@ -26,7 +28,7 @@ export interface ChildOptions {
  * package.
  */
 export async function runScript(source: string, options: ChildOptions = {}): Promise<ChildResult> {
-  const { command = [process.execPath], environment = {}, limitMs = 20_000 } = options;
+  const { command = [process.execPath], environment = {}, limitMs = patient(20_000) } = options;
   const child = Bun.spawn({
     cmd: [...command, "--eval", source],
     cwd: ROOT,
@@ -43,7 +45,7 @@ export async function runScript(source: string, options: ChildOptions = {}): Pro
     exitCode: child.exitCode,
     signal: child.signalCode,
     stdout,
-    stderr,
+    stderr: withoutNoise(stderr),
     wasKilled: child.signalCode === "SIGKILL",
   };
 }

@@ -1,12 +1,12 @@
 /** A descriptor of each kind that Linux can wait for, with what makes it readable: for tests of `readable` and `ready`. */
 
-import { dlopen } from "bun:ffi";
-import { readSync, writeFileSync, writeSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Descriptors, EventCounter, Pipe, readUntilEmpty, SocketPair } from "./libc.ts";
+import { cLibrary } from "./c-library.ts";
+import { Descriptors, EventCounter, Pipe, readUntilEmpty, SocketPair, writeTo, readFrom } from "./libc.ts";
 import { temporaryFolder } from "./temporary.ts";
 
-const { symbols: libc } = dlopen("libc.so.6", {
+const libc = cLibrary({
   epoll_create1: { args: ["i32"], returns: "i32" },
   epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   // Variadic, which makes no difference for integers on these architectures under Linux.
@@ -14,11 +14,12 @@ const { symbols: libc } = dlopen("libc.so.6", {
   inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
   inotify_init1: { args: ["i32"], returns: "i32" },
   openpty: { args: ["ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
-  pidfd_open: { args: ["i32", "u32"], returns: "i32" },
   pthread_sigmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   raise: { args: ["i32"], returns: "i32" },
   send: { args: ["i32", "ptr", "usize", "i32"], returns: "i64" },
   signalfd: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  // As fcntl. It stands for pidfd_open, which musl does not have.
+  syscall: { args: ["i64", "i32", "u32"], returns: "i64" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   timerfd_create: { args: ["i32", "i32"], returns: "i32" },
   timerfd_settime: { args: ["i32", "i32", "ptr", "ptr"], returns: "i32" },
@@ -33,7 +34,7 @@ export interface Kind extends Disposable {
 }
 
 /** The kinds by name. */
-export const KINDS: readonly (readonly [name: string, open: () => Kind])[] = [
+export const KINDS: readonly (readonly [name: string, open: () => Kind])[] = kindsHere([
   ["a socket", () => new SocketKind()],
   ["a pipe", () => new PipeKind()],
   ["a terminal", () => new TerminalKind("line")],
@@ -44,13 +45,18 @@ export const KINDS: readonly (readonly [name: string, open: () => Kind])[] = [
   ["an inotify", () => new InotifyKind()],
   ["a netlink socket", () => new NetlinkKind()],
   ["a nested epoll", () => new NestedEpoll()],
-];
+]);
+
+/** Windows waits for sockets, and for nothing else. */
+function kindsHere<Named>(kinds: readonly Named[]): readonly Named[] {
+  return process.platform === "win32" ? kinds.slice(0, 1) : kinds;
+}
 
 class SocketKind extends SocketPair implements Kind {
   readonly descriptor = this.left;
 
   makeReady(): void {
-    writeSync(this.right, "x");
+    writeTo(this.right, "x");
   }
 
   consume(): void {
@@ -62,7 +68,7 @@ class PipeKind extends Pipe implements Kind {
   readonly descriptor = this.readEnd;
 
   makeReady(): void {
-    writeSync(this.writeEnd, "x");
+    writeTo(this.writeEnd, "x");
   }
 
   consume(): void {
@@ -95,13 +101,13 @@ class TerminalKind extends PtyPair implements Kind {
 
   /** The line has something to read once it is whole (termios(3), canonical mode). */
   makeReady(): void {
-    writeSync(this.side === "line" ? this.master : this.line, "a line\n");
+    writeTo(this.side === "line" ? this.master : this.line, "a line\n");
   }
 
   /** A terminal gives one line a read; at its controlling end the newline may come behind the rest (n_tty.c). */
   consume(): void {
     const buffer = new Uint8Array(100);
-    while (buffer[readSync(this.descriptor, buffer) - 1] !== NEWLINE);
+    while (buffer[readFrom(this.descriptor, buffer) - 1] !== NEWLINE);
   }
 }
 
@@ -125,14 +131,14 @@ class TimerKind extends Descriptors implements Kind {
   }
 
   consume(): void {
-    readSync(this.descriptor, new BigUint64Array(1));
+    readFrom(this.descriptor, new BigUint64Array(1));
   }
 }
 
 /** A child that ends when it is told to. */
 class ProcessKind extends Descriptors implements Kind {
   private readonly child = Bun.spawn(["cat"], { stdin: "pipe", stdout: "ignore" });
-  readonly descriptor = this.own(checked("pidfd_open", libc.pidfd_open(this.child.pid, 0)));
+  readonly descriptor = this.own(checked("pidfd_open", Number(libc.syscall(SYS_PIDFD_OPEN, this.child.pid, 0))));
 
   makeReady(): void {
     this.child.kill("SIGKILL");
@@ -181,7 +187,7 @@ class NetlinkKind extends Descriptors implements Kind {
     header.setUint32(0, request.byteLength, true);
     header.setUint16(4, GET_LINKS, true);
     header.setUint16(6, REQUEST_OF_ALL, true);
-    writeSync(this.descriptor, request);
+    writeTo(this.descriptor, request);
   }
 
   consume(): void {
@@ -200,7 +206,7 @@ class NestedEpoll extends Pipe implements Kind {
   }
 
   makeReady(): void {
-    writeSync(this.writeEnd, "x");
+    writeTo(this.writeEnd, "x");
   }
 
   consume(): void {
@@ -253,6 +259,8 @@ function checked(call: string, result: number): number {
 }
 
 /** The constants of Linux on x86-64 and arm64. */
+/** On every architecture: what is newer than 2019 has one number. */
+const SYS_PIDFD_OPEN = 434;
 const NON_BLOCKING = 0o4000;
 const CLOSE_ON_EXEC = 0o2000000;
 const NEWLINE = 10;

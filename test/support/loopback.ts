@@ -116,6 +116,9 @@ export const HAS_IPV6 = Object.values(networkInterfaces()).some((addresses) =>
   addresses?.some(({ address }) => address === "::1"),
 );
 
+/** Why a test that needs IPv6 skips, or null if it does not. */
+export const NO_IPV6: string | null = HAS_IPV6 ? null : "this machine has no ::1";
+
 /** Bytes that repeat only after long, so that a shift or a loss changes them. */
 export function patternOf(length: number, key = 1): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);

@@ -1,4 +1,7 @@
-/** Whether a reactor thread is parked, seen from within its process without knowing anything of the package. */
+/**
+ * Whether a reactor thread is parked, seen from within its process: from /proc, without knowing anything of the package.
+ * Where there is no /proc, by who has the baton of this thread's runtime, which is the one thing that can be seen there.
+ */
 
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -7,12 +10,13 @@ import { readdirSync, readFileSync } from "node:fs";
  * loop.
  */
 export function whenParked(then: () => void): void {
-  if (reactorThreads().some(waitsInEventQueue)) then();
+  if (HAS_PROC ? reactorThreads().some(waitsInEventQueue) : reactorHasBaton()) then();
   else setImmediate(whenParked, then);
 }
 
 /** How many Workers' threads the process has, the calling one not counted. */
 export function countReactorThreads(): number {
+  if (!HAS_PROC) throw new Error("the threads of this process cannot be counted");
   return reactorThreads().length;
 }
 
@@ -21,16 +25,30 @@ export function countReactorThreads(): number {
  * lose its thread. Each look is a turn of the host's event loop.
  */
 export function whenParkedAlone(then: () => void): void {
+  if (!HAS_PROC) return whenParked(then);
   const threads = reactorThreads();
   if (threads.length === 1 && waitsInEventQueue(threads[0]!)) then();
   else setImmediate(whenParkedAlone, then);
 }
 
+const HAS_PROC = process.platform === "linux";
+
+/** `Holder.REACTOR` of `src/reactor/ready-channel.ts`. */
+const REACTOR = 1;
+
+function reactorHasBaton(): boolean {
+  const host = globalThis as unknown as Record<symbol, { reactor: { channel: { holder: number } } } | undefined>;
+  return host[Symbol.for("bun-reactor.runtime")]?.reactor.channel.holder === REACTOR;
+}
+
 /** Bun gives each Worker's thread this name. */
 const THREAD_NAME = "Worker";
 
-/** The numbers of the system calls that wait for an event queue (epoll_pwait, epoll_pwait2). */
-const WAITING_CALLS: readonly string[] = process.arch === "arm64" ? ["22", "441"] : ["281", "441"];
+/**
+ * The numbers of the system calls that wait for an event queue: epoll_pwait on arm64 and on x64, and epoll_pwait2. Not one of
+ * them is a call that waits on the other architecture, and under an emulator it is the host's that count.
+ */
+const WAITING_CALLS: readonly string[] = ["22", "281", "441"];
 
 /** Of a thread that ends meanwhile nothing can be read any more. */
 function readOfThread(thread: string, file: string): string {

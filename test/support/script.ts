@@ -1,8 +1,11 @@
 /** A program of its own: written to a temporary folder, run as a child process, listened to line by line. */
 
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withoutNoise } from "./noise.ts";
+import { patient } from "./patience.ts";
+import { removeFolder } from "./temporary.ts";
 
 /** How a child process ended. */
 export interface ScriptEnd {
@@ -22,9 +25,12 @@ export interface ScriptOptions {
   readonly arguments?: readonly string[];
 }
 
-/** Source that every script may begin with: the package's names, and the hand-shake for a parked reactor. */
-export const PRELUDE = `
-import * as reactor from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)};
+/**
+ * Source that every script may begin with: the package's names, and the hand-shake for a parked reactor.
+ * @param entry the package's module, as an address
+ */
+export const preludeFor = (entry: string): string => `
+import * as reactor from ${JSON.stringify(entry)};
 import { countReactorThreads, whenParked, whenParkedAlone } from ${JSON.stringify(new URL("./parked.ts", import.meta.url).href)};
 const { blockOn, connect, listen, run, shutdown, sleep, spawn, promise } = reactor;
 // A Worker that starts waits in an event queue of Bun's as well, and opens what it needs later; until it is up, the
@@ -32,6 +38,9 @@ const { blockOn, connect, listen, run, shutdown, sleep, spawn, promise } = react
 const threadIsUp = () => globalThis[Symbol.for("bun-reactor.runtime")]?.reactor.thread?.isUp === true;
 const whenUp = (then) => threadIsUp() ? whenParked(then) : setImmediate(whenUp, then);
 `;
+
+/** The same with the sources of this checkout. */
+export const PRELUDE = preludeFor(new URL("../../src/index.ts", import.meta.url).href);
 
 export class Script implements AsyncDisposable {
   private readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
@@ -51,7 +60,7 @@ export class Script implements AsyncDisposable {
       stderr: "pipe",
     });
     this.lines = linesOf(this.child.stdout);
-    this.stderr = this.child.stderr.text();
+    this.stderr = this.child.stderr.text().then(withoutNoise);
   }
 
   static start(source: string, options: ScriptOptions = {}): Script {
@@ -118,7 +127,7 @@ export class Script implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.child.kill("SIGKILL");
     await this.child.exited;
-    rmSync(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 
   private async withinLimit<T>(awaited: Promise<T>, what: string): Promise<T> {
@@ -144,4 +153,4 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
 }
 
 /** Far more than any of the programs takes: it only keeps a program that hangs from hanging the tests. */
-const SAFETY_LIMIT_MS = 20_000;
+const SAFETY_LIMIT_MS = patient(20_000);

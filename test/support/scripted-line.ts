@@ -39,7 +39,6 @@ export class ScriptedLine extends ScriptedWorld {
       terminals: this.makeTerminals(),
       files: {
         ...files,
-        open: () => (this.tell("open"), DESCRIPTOR),
         send: (_descriptor: number, _bytes: Uint8Array, _offset: number, length: number) => this.queue(length),
       },
       close: () => (this.tell("close"), 0),
@@ -77,6 +76,7 @@ export class ScriptedLine extends ScriptedWorld {
       throw new Error("a line has none of this");
     };
     return {
+      openLine: () => (this.tell("open"), DESCRIPTOR),
       openController: never,
       pathOf: never,
       openPeer: never,

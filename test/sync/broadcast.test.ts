@@ -12,6 +12,7 @@ import { hostTurn } from "../../src/testing/host-turn.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { settled } from "../support/settled.ts";
+import { effort } from "../support/effort.ts";
 
 function runVirtually<T>(body: TaskBody<T>): Promise<T> {
   const driver = new VirtualDriver();
@@ -475,7 +476,7 @@ describe("subscribers that come, read, wait, and go at any time", () => {
           for (const { before, items } of lists) expect(items).toEqual(sent.slice(before, before + items.length));
         },
       ),
-      { numRuns: 300 },
+      { numRuns: effort(300) },
     );
   });
 

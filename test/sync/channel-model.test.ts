@@ -9,6 +9,7 @@ import { spawn } from "../../src/core/task-operations.ts";
 import type { Task } from "../../src/core/task.ts";
 import { Channel } from "../../src/sync/channel.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
+import { effort } from "../support/effort.ts";
 
 /** How a task comes to its item: in all ways the outcome is the same. */
 type Way = "receive" | "next" | "race";
@@ -181,7 +182,7 @@ describe("a channel", () => {
       fc.property(sequences, (sequence) => {
         new Executor(new VirtualDriver()).blockOn(() => compare(capacity, sequence));
       }),
-      { numRuns: 500 },
+      { numRuns: effort(500) },
     );
   });
 
@@ -200,7 +201,7 @@ describe("a channel", () => {
         const { sent, received } = new Executor(new VirtualDriver()).blockOn(() => trade(capacity, plans));
         expect(received.toSorted(byNumber)).toEqual(sent.toSorted(byNumber));
       }),
-      { numRuns: 500 },
+      { numRuns: effort(500) },
     );
   });
 });

@@ -21,6 +21,7 @@ import { type Guard, Mutex } from "../../src/sync/mutex.ts";
 import { RwLock } from "../../src/sync/rw-lock.ts";
 import { Semaphore } from "../../src/sync/semaphore.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
+import { effort } from "../support/effort.ts";
 
 /** One of the three, as the model sees it: what is asked for is a size. */
 interface Subject {
@@ -109,7 +110,7 @@ function check(largestSize: number, makeSubject: () => Subject): void {
       const play = new Play(makeSubject());
       new Executor(new VirtualDriver()).blockOn(() => play.run(list));
     }),
-    { numRuns: RUNS },
+    { numRuns: effort(RUNS) },
   );
 }
 

@@ -3,9 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import { connect, run } from "../../src/index.ts";
-import { HAS_IPV6 } from "../support/loopback.ts";
+import { NO_IPV6 } from "../support/loopback.ts";
 import { checksum, connectTo, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
+import { testUnless } from "../support/platform.ts";
 
 describe("echo", () => {
   test("says where it listens and echoes all that comes, to the end", async () => {
@@ -18,7 +19,7 @@ describe("echo", () => {
     expect(checksum(await receiveAll(socket))).toBe(checksum(bytes));
   });
 
-  test.skipIf(!HAS_IPV6)("shows an IPv6 address in brackets", async () => {
+  testUnless(NO_IPV6)("shows an IPv6 address in brackets", async () => {
     await using echo = Program.start("echo.ts", "--host", "::1");
     const line = await echo.line();
     expect(line).toMatch(/^listening on \[::1\]:\d+$/);

@@ -4,9 +4,10 @@ import { describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { connect, listen, type Operation, run, type TcpStream } from "../../src/index.ts";
-import { errorOf, HAS_IPV6 } from "../support/loopback.ts";
+import { errorOf, NO_IPV6 } from "../support/loopback.ts";
 import { checksum, connectTo, listenWith, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
+import { testUnless } from "../support/platform.ts";
 
 const MIB = 1024 * 1024;
 
@@ -57,7 +58,7 @@ describe("port-forward", () => {
     await expectEcho("localhost", target.port);
   });
 
-  test.skipIf(!HAS_IPV6)("forwards to an IPv6 address in brackets", async () => {
+  testUnless(NO_IPV6)("forwards to an IPv6 address in brackets", async () => {
     await using target = await listenWith(echo, "::1");
     await expectEcho("[::1]", target.port);
   });

@@ -1,6 +1,7 @@
 /** A program of `tasks/`, run as a child process with its output in pipes. */
 
 import { fileURLToPath } from "node:url";
+import { patient } from "../support/patience.ts";
 
 export interface ProgramEnd {
   readonly exitCode: number | null;
@@ -135,4 +136,4 @@ class Lines {
 }
 
 /** Far more than any of the programs takes: it only keeps a program that hangs from hanging the tests. */
-const SAFETY_LIMIT_MS = 60_000;
+const SAFETY_LIMIT_MS = patient(60_000);

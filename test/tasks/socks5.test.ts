@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
-import { HAS_IPV6 } from "../support/loopback.ts";
+import { NO_IPV6 } from "../support/loopback.ts";
 import { checksum, connectTo, listenWith, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
+import { testUnless } from "../support/platform.ts";
 
 const GREETING = [5, 1, 0];
 const MIB = 1024 * 1024;
@@ -30,7 +31,7 @@ describe("socks5", () => {
     expect(checksum(await receiveAll(client))).toBe(checksum(answer));
   });
 
-  test.skipIf(!HAS_IPV6)("connects to an IPv6 address, and says from which", async () => {
+  testUnless(NO_IPV6)("connects to an IPv6 address, and says from which", async () => {
     await using target = await listenWith((socket) => void socket.end("six"), "::1");
     await using proxy = Program.start("socks5.ts");
     const client = await connectTo(await proxy.port());

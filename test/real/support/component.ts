@@ -1,7 +1,7 @@
 /** Tests that need something of the system's: a program, a C library. Where it is missing they skip, and say why. */
 
-import { describe } from "bun:test";
 import { existsSync } from "node:fs";
+import { describeUnless, IS_EMULATED, PLATFORM } from "../../support/platform.ts";
 
 export interface Needs {
   /** Programs, by name or path. */
@@ -10,17 +10,20 @@ export interface Needs {
   readonly libraries?: readonly string[];
 }
 
-/** `describe`, with the component's name; skipped, with a printed reason, if something that it needs is not there. */
+/** `describe`, with the component's name; skipped, with the reason, if something that it needs is not there. */
 export function describeReal(component: string, needs: Needs, body: () => void): void {
+  describeUnless(reasonAgainst(needs))(component, body);
+}
+
+function reasonAgainst({ programs = [], libraries = [] }: Needs): string | null {
+  if (IS_EMULATED)
+    return "what other programs make of this package does not depend on the processor: linux-x64 tests it";
+  if (PLATFORM !== "native" && libraries.length > 0) return `the C libraries of this machine are not for ${PLATFORM}`;
   const missing = [
-    ...(needs.programs ?? []).filter((program) => pathOf(program) === null),
-    ...(needs.libraries ?? []).filter((library) => !canLoad(library)),
+    ...programs.filter((program) => pathOf(program) === null),
+    ...libraries.filter((library) => !canLoad(library)),
   ];
-  if (missing.length > 0)
-    console.log(
-      `skipped: ${component}, because this machine has no ${missing.join(", ")} (see test/real/packages.txt)`,
-    );
-  describe.skipIf(missing.length > 0)(component, body);
+  return missing.length === 0 ? null : `this machine has no ${missing.join(", ")} (see test/real/packages.txt)`;
 }
 
 /** Where a program is; also one that only administrators have on their path. */

@@ -1,0 +1,71 @@
+/** A program that is run to its end, or to its limit. */
+
+export interface RunOptions {
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly folder: string;
+  /** How long it may take. Behind that it is ended with all that it has started, and what it printed is kept. */
+  readonly limitMs: number;
+  /** A file for what it prints, written at its end; null for none. */
+  readonly log?: string | null;
+}
+
+export interface Run {
+  /** What it printed to both of its outputs, in the order in which that came. */
+  readonly output: string;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly isOverLimit: boolean;
+  readonly durationMs: number;
+}
+
+export async function runToEnd(command: readonly string[], options: RunOptions): Promise<Run> {
+  const startMs = performance.now();
+  const child = Bun.spawn([...command], {
+    cwd: options.folder,
+    env: { ...process.env, ...options.environment },
+    stdio: ["ignore", "pipe", "pipe"],
+    // A group of its own, which can be ended as a whole.
+    detached: true,
+  });
+  const output = { text: "" };
+  const reading = Promise.all([child.stdout, child.stderr].map((stream) => gather(stream, output)));
+  let isOverLimit = false;
+  const limit = setTimeout(() => {
+    isOverLimit = true;
+    endGroup(child.pid);
+  }, options.limitMs);
+  await child.exited;
+  clearTimeout(limit);
+  // What it has left running would keep its outputs open, and serves nobody.
+  endGroup(child.pid);
+  await Promise.race([reading, Bun.sleep(LATE_OUTPUT_MS)]);
+  if (typeof options.log === "string") await Bun.write(options.log, output.text);
+  const { exitCode } = child;
+  const signal = child.signalCode === null ? null : String(child.signalCode);
+  return { output: output.text, exitCode, signal, isOverLimit, durationMs: performance.now() - startMs };
+}
+
+/** The first line that a program prints, or null if it is not there or does not work. */
+export function firstLineOf(command: readonly string[]): string | null {
+  const [program = ""] = command;
+  if (Bun.which(program) === null) return null;
+  const { exitCode, stdout } = Bun.spawnSync([...command], { stdin: "ignore", stderr: "ignore" });
+  return exitCode === 0 ? (stdout.toString().split("\n")[0] ?? "") : null;
+}
+
+async function gather(stream: ReadableStream<Uint8Array>, output: { text: string }): Promise<void> {
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) output.text += decoder.decode(chunk, { stream: true });
+}
+
+function endGroup(processId: number): void {
+  try {
+    process.kill(-processId, "SIGKILL");
+  } catch (error) {
+    // ESRCH: all of the group have ended by themselves.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+/** How long what was printed may take to arrive after the end; a process that has left the group may hold it back. */
+const LATE_OUTPUT_MS = 5_000;

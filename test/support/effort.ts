@@ -1,0 +1,11 @@
+/** How much of the work that only repeats itself with other seeds is done: fuzzers and models do less under an emulator. */
+
+/** From 1 for all of it down to 0; `bun run test:platforms` sets it. */
+const EFFORT = Number(process.env["BUN_REACTOR_TEST_EFFORT"] ?? "1");
+if (!(EFFORT >= 0 && EFFORT <= 1))
+  throw new Error(`$BUN_REACTOR_TEST_EFFORT must be between 0 and 1, and is ${EFFORT}`);
+
+/** So many rounds of the given ones, and one at the least. */
+export function effort(rounds: number): number {
+  return Math.max(1, Math.ceil(rounds * EFFORT));
+}
