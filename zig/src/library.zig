@@ -1,6 +1,21 @@
 //! The library as the contract suite sees it: below the border of `abi.zig`, above the backends.
 
 pub const belongings = @import("belongings.zig");
+const builtin = @import("builtin");
+
+/// What is macOS's and FreeBSD's own, for the check against their headers.
+pub const bsd = switch (builtin.os.tag) {
+    .macos, .freebsd => struct {
+        pub const datagram = @import("datagram/bsd.zig");
+        pub const file = @import("file/bsd.zig");
+        pub const socket = @import("socket/bsd.zig");
+        pub const system = @import("bsd.zig");
+        pub const terminal = @import("terminal/bsd.zig");
+        pub const unix = @import("unix/bsd.zig");
+    },
+    else => struct {},
+};
+
 pub const clock = @import("clock.zig");
 pub const datagram = @import("datagram.zig");
 pub const Errno = @import("errno.zig").Errno;

@@ -67,6 +67,7 @@ pub const has_status_flags = false;
 pub const loopback_interface = "1";
 pub const longest_path_bytes = 107;
 
+pub const steps_of_slow_fuzz = 3_000;
 pub const more_than_a_poll_fetches = 600;
 
 /// What the kernel gives of a socket's buffer for each byte that is asked for.
@@ -91,9 +92,14 @@ pub fn openPair() ![2]i32 {
     errdefer connection.close();
     for ([_]i32{ connection.own, connection.peer }) |descriptor| {
         try support.expectResult(0, socket.setOption(descriptor, .no_delay, 1));
+        try support.expectResult(0, socket.setOption(descriptor, .send_buffer_bytes, buffer_bytes));
+        try support.expectResult(0, socket.setOption(descriptor, .receive_buffer_bytes, buffer_bytes));
     }
     return .{ connection.own, connection.peer };
 }
+
+/// Soon full, so that tests that fill them are quick.
+const buffer_bytes = 32 * 1024;
 
 /// Nobody promises who gets a free number next, but somebody gets it soon.
 pub fn openPairWithNumber(number: i32) ![2]i32 {
