@@ -88,18 +88,13 @@ pub fn isAsleep(_: Thread) !bool {
 const yields_until_asleep = 200;
 
 pub fn openPair() ![2]i32 {
-    const connection: support.Connection = try .open(ipv4);
+    const connection: support.Connection = try .openSmall(ipv4);
     errdefer connection.close();
     for ([_]i32{ connection.own, connection.peer }) |descriptor| {
         try support.expectResult(0, socket.setOption(descriptor, .no_delay, 1));
-        try support.expectResult(0, socket.setOption(descriptor, .send_buffer_bytes, buffer_bytes));
-        try support.expectResult(0, socket.setOption(descriptor, .receive_buffer_bytes, buffer_bytes));
     }
     return .{ connection.own, connection.peer };
 }
-
-/// Soon full, so that tests that fill them are quick.
-const buffer_bytes = 32 * 1024;
 
 /// Nobody promises who gets a free number next, but somebody gets it soon.
 pub fn openPairWithNumber(number: i32) ![2]i32 {
@@ -117,7 +112,7 @@ pub fn openPairWithNumber(number: i32) ![2]i32 {
 
 fn connectPair(own: i32) ![2]i32 {
     errdefer close(own);
-    const connection: support.Connection = try .openFrom(own, ipv4);
+    const connection: support.Connection = try .openFrom(own, ipv4, support.Connection.small_buffer_bytes);
     return .{ connection.own, connection.peer };
 }
 
