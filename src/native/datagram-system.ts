@@ -6,9 +6,10 @@ import { AddressMemory, FAMILY_IPV4, FAMILY_IPV6 } from "./address.ts";
 import { errorNumber } from "./error-numbers.ts";
 import { toCString } from "./file-system.ts";
 import type { NativeFunctions } from "./library.ts";
+import type { Platform } from "./platform.ts";
 import { RecentAddresses } from "./recent-addresses.ts";
 
-export function datagramSystem(functions: NativeFunctions): DatagramSystem {
+export function datagramSystem(functions: NativeFunctions, platform: Platform): DatagramSystem {
   const memory = new AddressMemory();
   const recent = new RecentAddresses(memory);
   return {
@@ -45,7 +46,8 @@ export function datagramSystem(functions: NativeFunctions): DatagramSystem {
     interfaceIndex: (nameOrAddress) => {
       // The name would end there, and be another one.
       if (nameOrAddress.includes("\0")) return errorNumber("ENODEV");
-      return functions.datagram_interface_index(toCString(interfaceWith(nameOrAddress) ?? nameOrAddress));
+      const name = platform === "win32" ? numberOfInterface(nameOrAddress) : interfaceWith(nameOrAddress);
+      return functions.datagram_interface_index(toCString(name ?? nameOrAddress));
     },
   };
 }
@@ -54,6 +56,19 @@ export function datagramSystem(functions: NativeFunctions): DatagramSystem {
 function interfaceWith(address: string): string | undefined {
   const interfaces = process.getBuiltinModule("node:os").networkInterfaces();
   return Object.keys(interfaces).find((name) => interfaces[name]?.some((own) => own.address === address));
+}
+
+/**
+ * On Windows the library knows interfaces by their numbers alone. Node.js has it with their addresses of IPv6, and calls
+ * them as people do; one without such an address is found by no name.
+ */
+function numberOfInterface(nameOrAddress: string): string | undefined {
+  const interfaces = process.getBuiltinModule("node:os").networkInterfaces();
+  const own = interfaces[interfaceWith(nameOrAddress) ?? nameOrAddress] ?? [];
+  return own
+    .map(({ scopeid }) => scopeid ?? 0)
+    .find((scopeId) => scopeId > 0)
+    ?.toString();
 }
 
 function numberOf(family: SocketAddress["family"]): number {

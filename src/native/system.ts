@@ -76,7 +76,7 @@ export function systemFor(platform: Platform): System {
 
     files: fileSystem(functions, platform),
     unix: unixSystem(functions, platform),
-    datagrams: datagramSystem(functions),
+    datagrams: datagramSystem(functions, platform),
     terminals: terminalSystem(functions, platform),
     processes: processSystem(functions, platform),
     watching: watchSystem(functions, platform),

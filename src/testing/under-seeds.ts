@@ -47,13 +47,25 @@ function* consecutiveSeeds(count: number, first: number): Generator<number, void
 
 /** The error as it is, so that its class and its place in the test are still there, with a line about the seed. */
 function withSeed(error: unknown, seed: number): unknown {
-  const line = `seed ${seed} fails: SEED=${seed} bun test ${testFile()}`.trimEnd();
+  const line = `seed ${seed} fails: ${setting(seed)} bun test ${testFile()}`.trimEnd();
   if (error instanceof Error && Reflect.set(error, "message", `${error.message}\n\n${line}`)) return error;
   return new Error(`${error instanceof Error ? error.message : describeValue(error)}\n\n${line}`, { cause: error });
 }
 
 /** `bun test` calls the file that it runs the main one. */
 function testFile(): string {
-  const folder = `${process.cwd()}/`;
-  return Bun.main.startsWith(folder) ? Bun.main.slice(folder.length) : Bun.main;
+  const main = withSlashes(Bun.main);
+  const folder = `${withSlashes(process.cwd())}/`;
+  return main.startsWith(folder) ? main.slice(folder.length) : main;
 }
+
+function withSlashes(path: string): string {
+  return IS_WINDOWS ? path.replaceAll("\\", "/") : path;
+}
+
+/** The variable before a command, as the usual shells of the platform have it. */
+function setting(seed: number): string {
+  return IS_WINDOWS ? `$env:SEED=${seed};` : `SEED=${seed}`;
+}
+
+const IS_WINDOWS = process.platform === "win32";

@@ -394,7 +394,8 @@ describe("where a task was spawned", () => {
         return [bySpawn, inScope, later].map(({ spawnedAt }, index) => [spawnedAt, lines[index]]);
       }),
     );
-    for (const [site, line] of sites) expect(site).toMatch(new RegExp(`^/.*/task-tree\\.test\\.ts:${line}:\\d+$`));
+    for (const [site, line] of sites)
+      expect(site).toMatch(new RegExp(`^(/|[A-Z]:).*[/\\\\]task-tree\\.test\\.ts:${line}:\\d+$`));
   });
 
   test("is known of main tasks and loose ones", async () => {
@@ -409,7 +410,7 @@ describe("where a task was spawned", () => {
     const ofSpawn = executor.spawn(site).spawnedAt;
     executor.blockOnAll();
     for (const [index, spawnedAt] of [ofRun, ofBlockOn, ofSpawn].entries())
-      expect(spawnedAt).toMatch(new RegExp(`/task-tree\\.test\\.ts:${lines[index]}:\\d+$`));
+      expect(spawnedAt).toMatch(new RegExp(`[/\\\\]task-tree\\.test\\.ts:${lines[index]}:\\d+$`));
   });
 
   test("is in the tree, and is not asked for any more once tracing has ended", async () => {

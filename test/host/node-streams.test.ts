@@ -1,7 +1,7 @@
 /** Node's streams, both ways. */
 
 import { describe, expect, test } from "bun:test";
-import { createReadStream, createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, createWriteStream, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable, Writable } from "node:stream";
@@ -22,6 +22,7 @@ import type { ByteSource, ChunkSink } from "../../src/host/source-and-sink.ts";
 import { hostTurn } from "../../src/testing/host-turn.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, thrownBy, throwError } from "../support/failure.ts";
+import { removeFolder } from "../support/temporary.ts";
 import { listenersOf, virtualRunner } from "./virtually.ts";
 
 const run = virtualRunner();
@@ -178,7 +179,7 @@ describe("a Readable of what a task emits", () => {
     });
     await pipeline(stream, createGzip(), createWriteStream(path));
     expect(gunzipSync(readFileSync(path)).toString().split("\n")).toHaveLength(1001);
-    rmSync(folder, { recursive: true });
+    removeFolder(folder);
   });
 });
 
@@ -234,7 +235,7 @@ describe("fromNodeReadable", () => {
     writeFileSync(path, content);
     const chunks = await run(() => takeAll(fromNodeReadable(createReadStream(path))), {});
     expect(Buffer.concat(chunks).equals(content)).toBe(true);
-    rmSync(folder, { recursive: true });
+    removeFolder(folder);
   });
 
   test("gives what comes later", async () => {
@@ -568,7 +569,7 @@ describe("fromNodeWritable", () => {
     const written = readFileSync(path);
     expect(written).toHaveLength(200_000);
     expect(written.every((byte, index) => byte === Math.floor(index / 10_000))).toBe(true);
-    rmSync(folder, { recursive: true });
+    removeFolder(folder);
   });
 
   test("throws the stream's error at the chunk that it is about, and at later ones", async () => {

@@ -1,7 +1,7 @@
 /** Descriptors that somebody else closes while tasks wait for them: with a word, and without one. */
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import {
   cancel,
   ClosedError,
@@ -20,7 +20,7 @@ import {
   yieldNow,
 } from "../../src/index.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
-import { duplicateTo, EventCounter, SocketPair, writeUntilFull } from "../support/libc.ts";
+import { duplicateTo, EventCounter, SocketPair, writeUntilFull, writeTo } from "../support/libc.ts";
 import { errorOf, onePoll, openReactor } from "../support/loopback.ts";
 import { TestReactor } from "../support/reactors.ts";
 
@@ -105,7 +105,7 @@ describe("a descriptor that somebody else closes while tasks wait for it", () =>
       pair.close(pair.left);
       yield* cancel(waiting);
       // The file is ready, in the child, and its registration here cannot be taken back: it is told once, to nobody.
-      writeSync(pair.right, "x");
+      writeTo(pair.right, "x");
       for (let round = 0; round < 3; round++) {
         yield* onePoll(ticker);
         yield* sleep(1);

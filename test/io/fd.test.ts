@@ -1,7 +1,7 @@
 /** `readable`, `writable`, `ready`, `source` and `notifyClosing`, for each kind of descriptor. */
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { closeSync, openSync, readdirSync, writeSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import {
   blockOn,
   BusyError,
@@ -25,7 +25,15 @@ import {
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { thrownBy } from "../support/failure.ts";
 import { type Kind, KINDS, PtyPair, sendUrgently, SignalKind } from "../support/kinds.ts";
-import { duplicateTo, EventCounter, Pipe, readUntilEmpty, SocketPair, writeUntilFull } from "../support/libc.ts";
+import {
+  duplicateTo,
+  EventCounter,
+  Pipe,
+  readUntilEmpty,
+  SocketPair,
+  writeUntilFull,
+  writeTo,
+} from "../support/libc.ts";
 import { connectToSelf, errorOf, onePoll, openReactor, WAYS } from "../support/loopback.ts";
 import { TestReactor } from "../support/reactors.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -85,7 +93,7 @@ describe("ready", () => {
         expect(error).toBeInstanceOf(BusyError);
         expect(error.message).toContain("both ways");
       }
-      writeSync(pair.right, "x");
+      writeTo(pair.right, "x");
       expect(yield* join(waiting)).toBe(Readiness.READABLE);
       readUntilEmpty(pair.right);
       expect(yield* ready(pair.left, both)).toBe(both);
@@ -244,7 +252,7 @@ describe("source", () => {
       readUntilEmpty(pair.right);
       expect(yield* join(writing)).toBe(Readiness.WRITABLE);
       other.close();
-      writeSync(pair.right, "x");
+      writeTo(pair.right, "x");
       expect((yield* join(byNumber)) & Readiness.READABLE).toBe(Readiness.READABLE);
     });
     expect(own.reactor.registrator().size).toBe(0);
@@ -327,7 +335,7 @@ function* waitsForEach(open: () => Kind, isKept = false): Operation<void> {
 function* readableAfter(descriptor: number, peer: number): Operation<Readiness> {
   const waiting = yield* spawn(() => readable(descriptor));
   yield* onePoll();
-  writeSync(peer, "x");
+  writeTo(peer, "x");
   return yield* join(waiting);
 }
 

@@ -1,13 +1,13 @@
 /** Connecting to a name with several addresses (RFC 8305), in virtual time and without a network. */
 
 import { describe, expect, test } from "bun:test";
-import { constants } from "node:os";
 import { connect, type ConnectOptions, CancelledError, Executor, SystemError } from "../../src/index.ts";
 import { NEVER, type Outcome, ScriptedWorld } from "../support/scripted-world.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { settled } from "../support/settled.ts";
+import { errno } from "../support/errno.ts";
 
-const { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMFILE } = constants.errno;
+const { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMFILE } = errno;
 
 const answers = (afterMs: number): Outcome => ({ afterMs, result: 0 });
 const fails = (afterMs: number, errno: number): Outcome => ({ afterMs, result: -errno });

@@ -16,8 +16,9 @@ import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { errorOf } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
+import { errno } from "../support/errno.ts";
 
-const { EINVAL, EMFILE, ENOSYS, EPERM, ESRCH } = constants.errno;
+const { EINVAL, EMFILE, ENOSYS, EPERM, ESRCH } = errno;
 
 const CHILD = 4_000_000;
 
@@ -57,7 +58,7 @@ class ProcessWorld extends ScriptedWorld {
             },
           }),
           open,
-          peekStatus: () => -constants.errno.EAGAIN,
+          peekStatus: () => -errno.EAGAIN,
           signalGroup: (group, signal) => self().signal(group, signal),
           signalNumber: (name) => constants.signals[name as NodeJS.Signals],
           membersOf: () => [],

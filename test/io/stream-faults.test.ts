@@ -3,7 +3,6 @@
  */
 
 import { describe, expect, test } from "bun:test";
-import { constants } from "node:os";
 import {
   cancel,
   Executor,
@@ -26,8 +25,9 @@ import type { FileSystem } from "../../src/core/file-system.ts";
 import { errorOf } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
+import { errno } from "../support/errno.ts";
 
-const { EAGAIN, EBADF, EIO, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE } = constants.errno;
+const { EAGAIN, EBADF, EIO, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE } = errno;
 
 const NUMBER = 7;
 

@@ -5,6 +5,7 @@ import { blockOn, connect, listen, run, SystemError, type TcpStream, Unsupported
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { errorOf, NO_IPV6, leftSince, openSockets, WAYS } from "../support/loopback.ts";
 import { testUnless } from "../support/platform.ts";
+import { errno } from "../support/errno.ts";
 
 describe.each(WAYS)("connect under %s", (_name, way) => {
   test("a refused connection is told in the shape of Node.js's errors", async () => {
@@ -17,7 +18,7 @@ describe.each(WAYS)("connect under %s", (_name, way) => {
       expect(error).toBeInstanceOf(SystemError);
       expect(error).toMatchObject({
         code: "ECONNREFUSED",
-        errno: -111,
+        errno: -errno.ECONNREFUSED,
         syscall: "connect",
         address: "127.0.0.1",
         port,
@@ -44,7 +45,13 @@ describe.each(WAYS)("connect under %s", (_name, way) => {
       }
       for (const stream of streams) stream.close();
       expect(failure).toBeInstanceOf(SystemError);
-      expect(failure).toMatchObject({ code: "ETIMEDOUT", errno: -110, syscall: "connect", address: "127.0.0.1", port });
+      expect(failure).toMatchObject({
+        code: "ETIMEDOUT",
+        errno: -errno.ETIMEDOUT,
+        syscall: "connect",
+        address: "127.0.0.1",
+        port,
+      });
     });
     expect(leftSince(before)).toEqual([]);
   });

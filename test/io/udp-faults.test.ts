@@ -4,7 +4,6 @@
  */
 
 import { describe, expect, test } from "bun:test";
-import { constants } from "node:os";
 import {
   bindUdp,
   BusyError,
@@ -28,8 +27,9 @@ import { nativeSystem } from "../../src/native/system.ts";
 import { errorOf } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
+import { errno } from "../support/errno.ts";
 
-const { EAGAIN, ENOBUFS, ENOMEM, ENETUNREACH, ENETDOWN, ECONNREFUSED, EMFILE, EADDRINUSE } = constants.errno;
+const { EAGAIN, ENOBUFS, ENOMEM, ENETUNREACH, ENETDOWN, ECONNREFUSED, EMFILE, EADDRINUSE } = errno;
 const HOST = "192.0.2.1";
 const TO = { host: "192.0.2.2", port: 9 };
 const DESCRIPTOR = 100;
@@ -374,7 +374,7 @@ describe("opening", () => {
           ...nativeSystem().datagrams,
           create: (family) => {
             families.push(family);
-            return family === "IPv6" ? -constants.errno.EAFNOSUPPORT : open(world);
+            return family === "IPv6" ? -errno.EAFNOSUPPORT : open(world);
           },
         },
       },

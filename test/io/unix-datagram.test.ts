@@ -2,7 +2,6 @@
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
-import { constants } from "node:os";
 import { dirname } from "node:path";
 import {
   bindUnixDatagram,
@@ -33,10 +32,11 @@ import { abstractName, leaveSocketFile, NAMES, pathName } from "../support/unix.
 import { UnixKind, type UnixSystem } from "../../src/core/unix-system.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
+import { errno } from "../support/errno.ts";
 
 beforeAll(openReactor);
 
-const { ENOBUFS } = constants.errno;
+const { ENOBUFS } = errno;
 
 test("ENOBUFS, the kernel's memory, is an error of the message that met it, and the next may go", async () => {
   const results = [-ENOBUFS, 1];

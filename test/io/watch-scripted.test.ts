@@ -1,7 +1,6 @@
 /** Watching, with a system that does what the test has written down: limits, refusals, and moves whose halves come apart. */
 
 import { describe, expect, test } from "bun:test";
-import { constants } from "node:os";
 import { Readiness } from "../../src/core/interest.ts";
 import { type FolderEntry, Happened, type SystemWatchEvent, type WatchSystem } from "../../src/core/watch-system.ts";
 import {
@@ -18,8 +17,9 @@ import {
 import { rejectionOf } from "../support/failure.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
+import { errno } from "../support/errno.ts";
 
-const { EACCES, EAGAIN, EMFILE, ENOENT, ENOSPC } = constants.errno;
+const { EACCES, EAGAIN, EMFILE, ENOENT, ENOSPC } = errno;
 
 /** What a read of the watcher brings: events, or that there are none. */
 type Read = readonly Partial<SystemWatchEvent>[] | "nothing";

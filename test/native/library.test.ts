@@ -1,15 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import {
-  chmodSync,
-  copyFileSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,6 +17,7 @@ import {
 } from "../../src/native/library-file.ts";
 import { runScript } from "../support/child.ts";
 import { thrownBy } from "../support/failure.ts";
+import { removeFolder } from "../support/temporary.ts";
 import { patient } from "../support/patience.ts";
 import { IS_EMULATED, testUnless } from "../support/platform.ts";
 
@@ -83,7 +75,7 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  rmSync(folder, { recursive: true });
+  removeFolder(folder);
 });
 
 /** What every one of these errors must say: how to come by a library that fits. */

@@ -1,11 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { constants } from "node:os";
 import { accessSync } from "node:fs";
 import { SystemError } from "../../src/core/errors.ts";
 import { errorOf, meaningOf } from "../../src/native/status.ts";
 import { thrownBy } from "../support/failure.ts";
-
-const { errno } = constants;
+import { errno } from "../support/errno.ts";
 
 describe("the error for an error number", () => {
   test("has the fields of Node.js's own errors", () => {

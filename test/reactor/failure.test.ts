@@ -1,7 +1,7 @@
 /** A reactor that cannot go on: whoever waits is told why, and the next run has another one. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { ReactorError } from "../../src/core/errors.ts";
@@ -18,6 +18,7 @@ import { runScript } from "../support/child.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { EventCounter } from "../support/libc.ts";
+import { removeFolder } from "../support/temporary.ts";
 import { breakEventQueue, internalsOf, TestReactor, untilParked } from "../support/reactors.ts";
 
 const AN_HOUR_MS = 3_600_000;
@@ -256,7 +257,7 @@ describe("a native library that the thread cannot load", () => {
   });
 
   afterAll(() => {
-    rmSync(folder, { recursive: true });
+    removeFolder(folder);
   });
 
   test("reaches every waiting task as a ReactorError that says what to do, and a run works once it is there", async () => {

@@ -1,7 +1,7 @@
 /** Waiting for descriptors of others (`src/io/fd.ts`) on a real reactor. */
 
 import { describe, expect, test } from "bun:test";
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { BusyError, ClosedError, SystemError } from "../../src/core/errors.ts";
 import { Interest, Readiness } from "../../src/core/interest.ts";
 import { ready } from "../../src/core/ready.ts";
@@ -12,7 +12,16 @@ import { blockOn } from "../../src/run.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, onePoll } from "../support/loopback.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
-import { duplicateTo, EventCounter, Pipe, readUntilEmpty, SocketPair, writeUntilFull } from "../support/libc.ts";
+import {
+  duplicateTo,
+  EventCounter,
+  Pipe,
+  readUntilEmpty,
+  SocketPair,
+  writeUntilFull,
+  writeTo,
+  readFrom,
+} from "../support/libc.ts";
 import { NO_DESCRIPTOR, TestReactor } from "../support/reactors.ts";
 
 const ONE_BYTE = new Uint8Array([42]);
@@ -25,7 +34,7 @@ describe("readable and writable", () => {
     await using own = new TestReactor();
     const running = own.run(() => readable(pipe.readEnd));
     await own.untilParked();
-    writeSync(pipe.writeEnd, ONE_BYTE);
+    writeTo(pipe.writeEnd, ONE_BYTE);
     expect(await running).toBe(Readiness.READABLE);
     expect(readUntilEmptyOfPipe(pipe)).toBe(1);
   });
@@ -33,17 +42,17 @@ describe("readable and writable", () => {
   test("end at once again while bytes are left, and wait when none are", async () => {
     using pipe = new Pipe();
     await using own = new TestReactor();
-    writeSync(pipe.writeEnd, new Uint8Array(3));
+    writeTo(pipe.writeEnd, new Uint8Array(3));
     await own.run(function* main() {
       for (let left = 3; left > 0; left--) {
         expect(yield* readable(pipe.readEnd)).toBe(Readiness.READABLE);
         expect(yield* readable(pipe.readEnd)).toBe(Readiness.READABLE);
-        readSync(pipe.readEnd, new Uint8Array(1));
+        readFrom(pipe.readEnd, new Uint8Array(1));
       }
       const waiter = yield* spawn(() => readable(pipe.readEnd));
       yield* onePoll();
       expect(waiter.state).toBe("suspended");
-      writeSync(pipe.writeEnd, ONE_BYTE);
+      writeTo(pipe.writeEnd, ONE_BYTE);
       yield* join(waiter);
     });
   });
@@ -106,7 +115,7 @@ describe("readable and writable", () => {
           writer: yield* spawn(() => writable(pair.left)),
         };
         const makeReady = {
-          reader: (): void => void writeSync(pair.right, ONE_BYTE),
+          reader: (): void => void writeTo(pair.right, ONE_BYTE),
           writer: (): void => void readUntilEmpty(pair.right),
         };
         const second = first === "reader" ? "writer" : "reader";
@@ -131,7 +140,7 @@ describe("readable and writable", () => {
       const writer = yield* spawn(() => writable(pair.left));
       yield* onePoll();
       readUntilEmpty(pair.right);
-      writeSync(pair.right, ONE_BYTE);
+      writeTo(pair.right, ONE_BYTE);
       expect((yield* join(reader)) & Readiness.READABLE).toBe(Readiness.READABLE);
       expect((yield* join(writer)) & Readiness.WRITABLE).toBe(Readiness.WRITABLE);
     });
@@ -260,7 +269,7 @@ describe("readable and writable", () => {
         const reader = yield* spawn(() => readable(pair.left));
         const writer = yield* spawn(() => errorOf(writable(pair.left)));
         yield* onePoll();
-        if (act === "deliver") writeSync(pair.right, ONE_BYTE);
+        if (act === "deliver") writeTo(pair.right, ONE_BYTE);
         own.reactor.fetch(0);
         pair.close(pair.left);
         outcome.resolve(thrownOrNull(() => (act === "cancel" ? reader.cancel() : own.reactor.poll(0))));
@@ -290,11 +299,11 @@ describe("readable and writable", () => {
       const reader = yield* spawn(function* reader() {
         yield* readable(pipe.readEnd);
         const buffer = new Uint8Array(8);
-        return buffer.subarray(0, readSync(pipe.readEnd, buffer));
+        return buffer.subarray(0, readFrom(pipe.readEnd, buffer));
       });
       yield* yieldNow();
       yield* writable(pipe.writeEnd);
-      writeSync(pipe.writeEnd, ONE_BYTE);
+      writeTo(pipe.writeEnd, ONE_BYTE);
       return yield* join(reader);
     });
     expect(bytes).toEqual(ONE_BYTE);

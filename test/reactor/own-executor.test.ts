@@ -4,13 +4,12 @@
  */
 
 import { describe, expect, test } from "bun:test";
-import { readSync, writeSync } from "node:fs";
 import type { DriverClient } from "../../src/core/driver.ts";
 import { Interest, Readiness } from "../../src/core/interest.ts";
 import type { Source } from "../../src/core/source.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
-import { Pipe, SocketPair } from "../support/libc.ts";
+import { Pipe, SocketPair, writeTo, readFrom } from "../support/libc.ts";
 import { untilParked } from "../support/reactors.ts";
 
 /** An event loop of callbacks, as many programs have one: `on(descriptor, callback)`, then `run()` or `block()`. */
@@ -74,7 +73,7 @@ function echo(loop: CallbackLoop, descriptor: number): void {
   const buffer = new Uint8Array(16);
   loop.on(descriptor, Interest.READABLE, () => {
     const count = readUnlessEmpty(descriptor, buffer);
-    if (count > 0) writeSync(descriptor, buffer.subarray(0, count));
+    if (count > 0) writeTo(descriptor, buffer.subarray(0, count));
     if (count === 0) loop.off(descriptor);
   });
 }
@@ -82,7 +81,7 @@ function echo(loop: CallbackLoop, descriptor: number): void {
 /** How many bytes came: 0 at the end, -1 if there are none yet. */
 function readUnlessEmpty(descriptor: number, buffer: Uint8Array): number {
   try {
-    return readSync(descriptor, buffer);
+    return readFrom(descriptor, buffer);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EAGAIN") return -1;
     throw error;
@@ -95,7 +94,7 @@ function converse(loop: CallbackLoop, pair: SocketPair, words: readonly string[]
   const buffer = new Uint8Array(16);
   const sayNext = (): void => {
     const word = words[heard.length];
-    if (word !== undefined) return void writeSync(pair.right, word);
+    if (word !== undefined) return void writeTo(pair.right, word);
     loop.off(pair.right);
     pair.close(pair.right);
   };

@@ -1,6 +1,7 @@
 /** Runs a Bun script in a process of its own: for tests of what ends a process, or must not disturb this one. */
 
 import { fileURLToPath } from "node:url";
+import { withoutNoise } from "./noise.ts";
 import { patient } from "./patience.ts";
 
 export interface ChildResult {
@@ -44,7 +45,7 @@ export async function runScript(source: string, options: ChildOptions = {}): Pro
     exitCode: child.exitCode,
     signal: child.signalCode,
     stdout,
-    stderr,
+    stderr: withoutNoise(stderr),
     wasKilled: child.signalCode === "SIGKILL",
   };
 }

@@ -1,12 +1,12 @@
 /** A descriptor of each kind that Linux can wait for, with what makes it readable: for tests of `readable` and `ready`. */
 
-import { dlopen } from "bun:ffi";
-import { readSync, writeFileSync, writeSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Descriptors, EventCounter, Pipe, readUntilEmpty, SocketPair } from "./libc.ts";
+import { cLibrary } from "./c-library.ts";
+import { Descriptors, EventCounter, Pipe, readUntilEmpty, SocketPair, writeTo, readFrom } from "./libc.ts";
 import { temporaryFolder } from "./temporary.ts";
 
-const { symbols: libc } = dlopen("libc.so.6", {
+const libc = cLibrary({
   epoll_create1: { args: ["i32"], returns: "i32" },
   epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   // Variadic, which makes no difference for integers on these architectures under Linux.
@@ -51,7 +51,7 @@ class SocketKind extends SocketPair implements Kind {
   readonly descriptor = this.left;
 
   makeReady(): void {
-    writeSync(this.right, "x");
+    writeTo(this.right, "x");
   }
 
   consume(): void {
@@ -63,7 +63,7 @@ class PipeKind extends Pipe implements Kind {
   readonly descriptor = this.readEnd;
 
   makeReady(): void {
-    writeSync(this.writeEnd, "x");
+    writeTo(this.writeEnd, "x");
   }
 
   consume(): void {
@@ -96,13 +96,13 @@ class TerminalKind extends PtyPair implements Kind {
 
   /** The line has something to read once it is whole (termios(3), canonical mode). */
   makeReady(): void {
-    writeSync(this.side === "line" ? this.master : this.line, "a line\n");
+    writeTo(this.side === "line" ? this.master : this.line, "a line\n");
   }
 
   /** A terminal gives one line a read; at its controlling end the newline may come behind the rest (n_tty.c). */
   consume(): void {
     const buffer = new Uint8Array(100);
-    while (buffer[readSync(this.descriptor, buffer) - 1] !== NEWLINE);
+    while (buffer[readFrom(this.descriptor, buffer) - 1] !== NEWLINE);
   }
 }
 
@@ -126,7 +126,7 @@ class TimerKind extends Descriptors implements Kind {
   }
 
   consume(): void {
-    readSync(this.descriptor, new BigUint64Array(1));
+    readFrom(this.descriptor, new BigUint64Array(1));
   }
 }
 
@@ -182,7 +182,7 @@ class NetlinkKind extends Descriptors implements Kind {
     header.setUint32(0, request.byteLength, true);
     header.setUint16(4, GET_LINKS, true);
     header.setUint16(6, REQUEST_OF_ALL, true);
-    writeSync(this.descriptor, request);
+    writeTo(this.descriptor, request);
   }
 
   consume(): void {
@@ -201,7 +201,7 @@ class NestedEpoll extends Pipe implements Kind {
   }
 
   makeReady(): void {
-    writeSync(this.writeEnd, "x");
+    writeTo(this.writeEnd, "x");
   }
 
   consume(): void {

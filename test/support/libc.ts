@@ -3,37 +3,24 @@
  * Windows, where only sockets can be waited for, all of them are pairs of connected sockets.
  */
 
-import { dlopen } from "bun:ffi";
 import { closeSync, readSync, writeSync } from "node:fs";
+import { cLibrary } from "./c-library.ts";
 import { patient } from "./patience.ts";
 import { loopbackPair, socketCalls } from "./socket-pairs.ts";
 
 const IS_WINDOWS = process.platform === "win32";
 
-const LIBC_FUNCTIONS = {
+const libc = cLibrary({
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   eventfd: { args: ["u32", "i32"], returns: "i32" },
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   dup2: { args: ["i32", "i32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
-} as const;
+});
 
-const libc = IS_WINDOWS ? absentLibrary() : openLibrary();
-
-function openLibrary() {
-  return dlopen("libc.so.6", LIBC_FUNCTIONS).symbols;
-}
-
-function absentLibrary(): ReturnType<typeof openLibrary> {
-  return new Proxy({} as ReturnType<typeof openLibrary>, {
-    get: (_none, name) => {
-      throw new Error(`Windows has no ${String(name)}`);
-    },
-  });
-}
-
-/** The calls that move bytes and close, whatever the descriptor is. */
+/** As those of `node:fs`; on Windows for sockets. */
 const calls = IS_WINDOWS ? socketCalls : { close: closeSync, read: readSync, write: writeSync };
+export const { close: closeDescriptor, read: readFrom, write: writeTo } = calls;
 
 /** Blocks the thread until a descriptor is readable, and leaves it so (poll(2)). */
 export function blockUntilReadable(descriptor: number): void {

@@ -1,9 +1,11 @@
 /** A program of its own: written to a temporary folder, run as a child process, listened to line by line. */
 
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withoutNoise } from "./noise.ts";
 import { patient } from "./patience.ts";
+import { removeFolder } from "./temporary.ts";
 
 /** How a child process ended. */
 export interface ScriptEnd {
@@ -58,7 +60,7 @@ export class Script implements AsyncDisposable {
       stderr: "pipe",
     });
     this.lines = linesOf(this.child.stdout);
-    this.stderr = this.child.stderr.text();
+    this.stderr = this.child.stderr.text().then(withoutNoise);
   }
 
   static start(source: string, options: ScriptOptions = {}): Script {
@@ -125,7 +127,7 @@ export class Script implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.child.kill("SIGKILL");
     await this.child.exited;
-    rmSync(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 
   private async withinLimit<T>(awaited: Promise<T>, what: string): Promise<T> {

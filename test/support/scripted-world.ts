@@ -8,6 +8,7 @@ import { SystemError } from "../../src/core/errors.ts";
 import type { SocketAddress, System } from "../../src/core/system.ts";
 import { parseAddress } from "../../src/native/address.ts";
 import { errorOf, meaningOf } from "../../src/native/status.ts";
+import { errno } from "./errno.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 
 /** How a connection to an address comes out. */
@@ -69,8 +70,8 @@ export class ScriptedWorld extends VirtualDriver {
       meaningOf,
       errorOf,
       shortReadIsLast: true,
-      timedOut: -110,
-      hungUp: -5,
+      timedOut: -errno.ETIMEDOUT,
+      hungUp: -errno.EIO,
       parseAddress,
       warn: (message) => void this.warnings.push(message),
       resolve: (name) => this.resolve(name),
@@ -81,12 +82,12 @@ export class ScriptedWorld extends VirtualDriver {
       },
       bind: nothing,
       listen: nothing,
-      accept: () => -11,
+      accept: () => -errno.EAGAIN,
       connect: (descriptor, address) => this.connect(descriptor, address),
       takeError: (descriptor) => this.results.get(descriptor)!,
-      receive: () => -11,
+      receive: () => -errno.EAGAIN,
       send: (_descriptor, _buffer, _offset, length) => length,
-      sendVectored: () => -11,
+      sendVectored: () => -errno.EAGAIN,
       shutdown: nothing,
       close: (descriptor) => {
         this.note(`close ${this.open.get(descriptor)}`);
@@ -115,7 +116,7 @@ export class ScriptedWorld extends VirtualDriver {
     this.results.set(descriptor, outcome.result);
     if (outcome.afterMs === 0) return outcome.result;
     if (outcome.afterMs < Infinity) this.due.push({ atNs: this.nowNs + outcome.afterMs * 1e6, descriptor });
-    return -115;
+    return -errno.EINPROGRESS;
   }
 
   private forget(descriptor: number): void {

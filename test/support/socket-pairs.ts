@@ -21,10 +21,12 @@ export function loopbackPair(): [left: number, right: number] {
 /** As those of `node:fs`. */
 export const socketCalls = {
   close: (descriptor: number): void => void nativeSystem().close(descriptor),
-  read: (descriptor: number, buffer: Uint8Array): number =>
-    checked("recv", nativeSystem().receive(descriptor, buffer, 0, buffer.byteLength)),
-  write: (descriptor: number, bytes: Uint8Array): number =>
-    checked("send", nativeSystem().send(descriptor, bytes, 0, bytes.byteLength)),
+  read: (descriptor: number, buffer: NodeJS.ArrayBufferView): number =>
+    checked("recv", nativeSystem().receive(descriptor, buffer as Uint8Array, 0, buffer.byteLength)),
+  write: (descriptor: number, data: NodeJS.ArrayBufferView | string): number => {
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : (data as Uint8Array);
+    return checked("send", nativeSystem().send(descriptor, bytes, 0, bytes.byteLength));
+  },
 };
 
 /** Says that no more will be sent. */

@@ -1,7 +1,7 @@
 /** What watchers report, and what is hard to bring about. */
 
-import { dlopen } from "bun:ffi";
 import { cancel, type Operation, spawn, type Watcher, type WatchEvent, yieldNow } from "../../src/index.ts";
+import { cLibrary } from "./c-library.ts";
 
 /** All that a watcher has to report of what has happened by now: it asks until that would wait for something to happen. */
 export function* eventsUpToNow(watcher: Watcher): Operation<WatchEvent[]> {
@@ -28,7 +28,7 @@ export function exchange(first: string, second: string): void {
     throw new Error(`${first} and ${second} cannot be exchanged`);
 }
 
-const { symbols: libc } = dlopen("libc.so.6", {
+const libc = cLibrary({
   renameat2: { args: ["i32", "ptr", "i32", "ptr", "u32"], returns: "i32" },
 });
 const CURRENT_FOLDER = -100;

@@ -185,7 +185,8 @@ describe("underSeeds", () => {
       ),
     );
     expect(seeds).toEqual([100, 101, 102, 103]);
-    expect(failed.message).toBe("found it\n\nseed 103 fails: SEED=103 bun test test/testing/under-seeds.test.ts");
+    const setting = process.platform === "win32" ? "$env:SEED=103;" : "SEED=103";
+    expect(failed.message).toBe(`found it\n\nseed 103 fails: ${setting} bun test test/testing/under-seeds.test.ts`);
   });
 
   test("says so, too, for an error that cannot be written to, and for what is no error", async () => {
