@@ -146,4 +146,4 @@ function requireLinux(architecture?: string): void {
     );
 }
 
-const UNDER_EMULATION = { patience: 4, effort: 0.1 } as const;
+const UNDER_EMULATION = { patience: 4, effort: 0.05 } as const;
