@@ -46,8 +46,8 @@ export function datagramSystem(functions: NativeFunctions, platform: Platform): 
     interfaceIndex: (nameOrAddress) => {
       // The name would end there, and be another one.
       if (nameOrAddress.includes("\0")) return errorNumber("ENODEV");
-      const name = platform === "win32" ? numberOfInterface(nameOrAddress) : interfaceWith(nameOrAddress);
-      return functions.datagram_interface_index(toCString(name ?? nameOrAddress));
+      if (platform === "win32") return numberOfInterface(nameOrAddress) ?? errorNumber("ENODEV");
+      return functions.datagram_interface_index(toCString(interfaceWith(nameOrAddress) ?? nameOrAddress));
     },
   };
 }
@@ -59,16 +59,14 @@ function interfaceWith(address: string): string | undefined {
 }
 
 /**
- * On Windows the library knows interfaces by their numbers alone. Node.js has it with their addresses of IPv6, and calls
- * them as people do; one without such an address is found by no name.
+ * On Windows, where the library knows no names: Node.js has the numbers of interfaces with their addresses of IPv6, and
+ * calls them as people do. One without such an address is found by its number alone.
  */
-function numberOfInterface(nameOrAddress: string): string | undefined {
+function numberOfInterface(nameOrAddress: string): number | undefined {
+  if (/^\d{1,9}$/.test(nameOrAddress)) return Number(nameOrAddress);
   const interfaces = process.getBuiltinModule("node:os").networkInterfaces();
   const own = interfaces[interfaceWith(nameOrAddress) ?? nameOrAddress] ?? [];
-  return own
-    .map(({ scopeid }) => scopeid ?? 0)
-    .find((scopeId) => scopeId > 0)
-    ?.toString();
+  return own.map(({ scopeid }) => scopeid ?? 0).find((scopeId) => scopeId > 0);
 }
 
 function numberOf(family: SocketAddress["family"]): number {

@@ -26,6 +26,8 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { thrownBy } from "../support/failure.ts";
 import { errorOf, openReactor, patternOf } from "../support/loopback.ts";
 import { effort } from "../support/effort.ts";
+import { testUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
@@ -53,7 +55,7 @@ describe("however the bytes are cut into pieces", () => {
     );
   });
 
-  test("a stream does as the model does", () => {
+  testUnless(needs("pipes"))("a stream does as the model does", () => {
     fc.assert(
       fc.property(INPUT, COMMANDS, (pieces, commands) => {
         blockOn(function* main() {
@@ -216,33 +218,38 @@ describe("a parser's own BufferedReader", () => {
       expect(asText(reader.peek())).toBe("abc");
     }));
 
-  test("is used by one task at a time: whatever another tries meanwhile is refused, and does no harm", () =>
-    run(function* main() {
-      using pipe = yield* openPipe();
-      const reader = new BufferedReader(pipe.reader);
-      yield* pipe.writer.write("abc");
-      yield* reader.fill();
-      const filling = yield* spawn(() => reader.fill());
-      yield* yieldNow();
-      const { label } = pipe.reader;
-      expect(thrownBy(() => reader.consume(3), BusyError).message).toContain(`${label} is being read by another task`);
-      for (const use of [
-        () => reader.fill(),
-        () => reader.read(new Uint8Array(1)),
-        () => reader.readExactly(new Uint8Array(1)),
-        () => reader.readUntil("\n"),
-        () => reader.lines().next(),
-        () => reader.readToEnd(),
-      ]) {
-        expect(yield* errorOf(use() as Operation<unknown>)).toBeInstanceOf(BusyError);
-      }
-      expect(asText(reader.peek())).toBe("abc");
-      yield* pipe.writer.write("def");
-      yield* join(filling);
-      expect(asText(reader.peek())).toBe("abcdef");
-    }));
+  testUnless(needs("pipes"))(
+    "is used by one task at a time: whatever another tries meanwhile is refused, and does no harm",
+    () =>
+      run(function* main() {
+        using pipe = yield* openPipe();
+        const reader = new BufferedReader(pipe.reader);
+        yield* pipe.writer.write("abc");
+        yield* reader.fill();
+        const filling = yield* spawn(() => reader.fill());
+        yield* yieldNow();
+        const { label } = pipe.reader;
+        expect(thrownBy(() => reader.consume(3), BusyError).message).toContain(
+          `${label} is being read by another task`,
+        );
+        for (const use of [
+          () => reader.fill(),
+          () => reader.read(new Uint8Array(1)),
+          () => reader.readExactly(new Uint8Array(1)),
+          () => reader.readUntil("\n"),
+          () => reader.lines().next(),
+          () => reader.readToEnd(),
+        ]) {
+          expect(yield* errorOf(use() as Operation<unknown>)).toBeInstanceOf(BusyError);
+        }
+        expect(asText(reader.peek())).toBe("abc");
+        yield* pipe.writer.write("def");
+        yield* join(filling);
+        expect(asText(reader.peek())).toBe("abcdef");
+      }),
+  );
 
-  test("lets another task read once the first was cancelled", () =>
+  testUnless(needs("pipes"))("lets another task read once the first was cancelled", () =>
     run(function* main() {
       using pipe = yield* openPipe();
       const reader = new BufferedReader(pipe.reader);
@@ -251,7 +258,8 @@ describe("a parser's own BufferedReader", () => {
       yield* cancel(waiting);
       yield* pipe.writer.write("line\n");
       expect(asText(yield* reader.readUntil("\n"))).toBe("line");
-    }));
+    }),
+  );
 
   test.each([
     ["lines", (reader: BufferedReader) => reader.lines().next()],

@@ -23,10 +23,12 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { duplicateTo, EventCounter, SocketPair, writeUntilFull, writeTo } from "../support/libc.ts";
 import { errorOf, onePoll, openReactor } from "../support/loopback.ts";
 import { TestReactor } from "../support/reactors.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_DUPLICATES, needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
-describe("a descriptor that somebody else closes while tasks wait for it", () => {
+describeUnless(NEEDS_DUPLICATES)("a descriptor that somebody else closes while tasks wait for it", () => {
   expectNothingLeftBehind();
 
   test("wakes them if it was said with notifyClosing, both directions and its sources", async () => {
@@ -178,7 +180,7 @@ describe("a descriptor that somebody else closes while tasks wait for it", () =>
 describe("a descriptor of a stream of this package", () => {
   expectNothingLeftBehind();
 
-  test("is refused while the stream waits for it, with what to do", () =>
+  testUnless(needs("pipes"))("is refused while the stream waits for it, with what to do", () =>
     run(function* main() {
       using pipe = yield* openPipe();
       const reading = yield* spawn(() => pipe.reader.read(new Uint8Array(1)));
@@ -187,9 +189,10 @@ describe("a descriptor of a stream of this package", () => {
       expect(error).toMatchObject({ code: "EEXIST", syscall: "readable" });
       expect(error.message).toContain(`descriptor ${pipe.reader.descriptor} belongs to a stream of this package`);
       yield* cancel(reading);
-    }));
+    }),
+  );
 
-  test("tells waits by its number when the stream is closed", () =>
+  testUnless(needs("pipes"))("tells waits by its number when the stream is closed", () =>
     run(function* main() {
       using pair = new SocketPair();
       using stream = yield* fdStream(pair.left, { keepOpen: true });
@@ -197,7 +200,8 @@ describe("a descriptor of a stream of this package", () => {
       yield* yieldNow();
       stream.close();
       expect(yield* join(waiting)).toBeInstanceOf(ClosedError);
-    }));
+    }),
+  );
 });
 
 /** Waits for a descriptor of a kind: for nothing, for something, for what was left, and again for nothing. */

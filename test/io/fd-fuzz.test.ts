@@ -4,7 +4,7 @@
  * of a run that fails.
  */
 
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import fc from "fast-check";
 import {
   BusyError,
@@ -23,6 +23,8 @@ import {
 import { duplicateTo, EventCounter } from "../support/libc.ts";
 import { onePoll } from "../support/loopback.ts";
 import { effort } from "../support/effort.ts";
+import { testUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 type Command =
   | { readonly act: "wait" | "waitBySource" | "cancel" | "signal" | "take" | "keep" | "letGo"; readonly place: number }
@@ -32,7 +34,7 @@ type Ending = "ready" | ClosedError | BusyError;
 
 const PLACES = 2;
 
-test("no wait ends with what another file did, and none is forgotten", () => {
+testUnless(needs("anyDescriptor"))("no wait ends with what another file did, and none is forgotten", () => {
   fc.assert(
     fc.property(COMMANDS, (commands) => {
       using reactor = new Reactor();

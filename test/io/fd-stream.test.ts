@@ -1,6 +1,6 @@
 /** Streams on descriptors that others have opened: their bytes, their mode, their errors. */
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync, readlinkSync, readSync, writeSync } from "node:fs";
 import {
   BusyError,
@@ -27,10 +27,12 @@ import { duplicateTo, EventCounter, Pipe, readUntilEmpty, SocketPair, writeUntil
 import { errorOf, onePoll, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { NO_DESCRIPTOR, TestReactor } from "../support/reactors.ts";
 import { temporaryPath } from "../support/temporary.ts";
+import { describeUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
-describe.each(WAYS)("a stream on a descriptor, in %s", (_way, way) => {
+describeUnless(needs("fdStream")).each(WAYS)("a stream on a descriptor, in %s", (_way, way) => {
   expectNothingLeftBehind();
 
   test("reads and writes a terminal, line by line", () =>
@@ -131,7 +133,7 @@ describe.each(WAYS)("a stream on a descriptor, in %s", (_way, way) => {
     }));
 });
 
-describe("a stream on a descriptor", () => {
+describeUnless(needs("fdStream"))("a stream on a descriptor", () => {
   expectNothingLeftBehind();
 
   test("refuses what is none, and what is not open", () =>
@@ -277,7 +279,7 @@ describe("a stream on a descriptor", () => {
     }));
 });
 
-describe("the mode of a descriptor", () => {
+describeUnless(needs("fdStream"))("the mode of a descriptor", () => {
   expectNothingLeftBehind();
 
   const ENDS: readonly (readonly [string, (stream: FdStream) => Operation<void>])[] = [
@@ -377,7 +379,7 @@ describe("the mode of a descriptor", () => {
     }));
 });
 
-describe("notifyClosing", () => {
+describeUnless(needs("fdStream"))("notifyClosing", () => {
   expectNothingLeftBehind();
 
   test("closes the stream on the number, wakes its tasks, and leaves the number to whoever closes it", () =>

@@ -37,7 +37,8 @@ import {
 import { connectToSelf, errorOf, onePoll, openReactor, WAYS } from "../support/loopback.ts";
 import { TestReactor } from "../support/reactors.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { testUnless } from "../support/platform.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_DUPLICATES, needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
@@ -52,7 +53,7 @@ describe.each(WAYS)("in %s", (_way, way) => {
   });
 });
 
-describe("a signalfd", () => {
+describeUnless(needs("anyDescriptor"))("a signalfd", () => {
   expectNothingLeftBehind();
 
   test("is readable in blockOn", () => blockOn(() => waitsForEach(() => new SignalKind())));
@@ -99,7 +100,7 @@ describe("ready", () => {
       expect(yield* ready(pair.left, both)).toBe(both);
     }));
 
-  test("tells out-of-band data as PRIORITY, to whoever waits for that and to nobody else", () =>
+  testUnless(NEEDS_DUPLICATES)("tells out-of-band data as PRIORITY, to whoever waits for that and to nobody else", () =>
     run(function* main() {
       const { client, server } = yield* connectToSelf();
       using _client = client;
@@ -115,9 +116,10 @@ describe("ready", () => {
       sendUrgently(client.descriptor, 33);
       const readiness = yield* join(urgent);
       expect(readiness & Readiness.PRIORITY).toBe(Readiness.PRIORITY);
-    }));
+    }),
+  );
 
-  test("tells a hang-up and an error, whatever is waited for", () =>
+  testUnless(needs("anyDescriptor"))("tells a hang-up and an error, whatever is waited for", () =>
     run(function* main() {
       using pty = new PtyPair();
       pty.close(pty.line);
@@ -126,7 +128,8 @@ describe("ready", () => {
       using pipe = new Pipe();
       pipe.close(pipe.readEnd);
       expect((yield* ready(pipe.writeEnd, Interest.WRITABLE)) & Readiness.FAILED).toBe(Readiness.FAILED);
-    }));
+    }),
+  );
 
   test.each([0, 8, -1, 1.5, "READABLE", undefined])("refuses %p, which is no interest", (interest) => {
     expect(thrownBy(() => ready(0, interest as number), RangeError).message).toStartWith("ready: interest must be");
@@ -141,7 +144,7 @@ describe("ready", () => {
   });
 });
 
-describe("what is always ready", () => {
+describeUnless(needs("anyDescriptor"))("what is always ready", () => {
   expectNothingLeftBehind();
 
   test("is refused: a regular file, with what to use instead", () =>
@@ -282,19 +285,22 @@ describe("source", () => {
       yield* cancel(waiting);
     }));
 
-  test("waits for what the number is now, if it was closed and opened again between the waits", () =>
-    run(function* main() {
-      using counter = new EventCounter(1);
-      using other = new EventCounter();
-      using kept = yield* source(counter.descriptor);
-      yield* kept.readable();
-      duplicateTo(other.descriptor, counter.descriptor);
-      const waiting = yield* spawn(() => kept.readable());
-      yield* onePoll();
-      expect(waiting.state).toBe("suspended");
-      other.signal();
-      expect(yield* join(waiting)).toBe(Readiness.READABLE);
-    }));
+  testUnless(NEEDS_DUPLICATES)(
+    "waits for what the number is now, if it was closed and opened again between the waits",
+    () =>
+      run(function* main() {
+        using counter = new EventCounter(1);
+        using other = new EventCounter();
+        using kept = yield* source(counter.descriptor);
+        yield* kept.readable();
+        duplicateTo(other.descriptor, counter.descriptor);
+        const waiting = yield* spawn(() => kept.readable());
+        yield* onePoll();
+        expect(waiting.state).toBe("suspended");
+        other.signal();
+        expect(yield* join(waiting)).toBe(Readiness.READABLE);
+      }),
+  );
 
   test("that is closed after its descriptor leaves nothing", async () => {
     await using own = new TestReactor();

@@ -40,6 +40,8 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { EventCounter } from "../support/libc.ts";
 import { onePoll, openReactor, WAYS } from "../support/loopback.ts";
 import { pathName } from "../support/unix.ts";
+import { testUnless } from "../support/platform.ts";
+import { NEEDS_UNIX_SOCKETS, needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
@@ -65,6 +67,18 @@ const CONTESTS: readonly (readonly [string, Contest])[] = [
       return (yield* select({ one: () => make(), two: () => make() })).value;
     },
   ],
+];
+
+/** What opens something, and why it cannot here. */
+const OPENERS: readonly (readonly [string, string | null, () => Operation<Disposable>])[] = [
+  ["openPipe", needs("pipes"), openPipe],
+  ["openPty", needs("terminals"), openPty],
+  ["unixPair", needs("unixPairs"), unixPair],
+  ["unixDatagramPair", needs("unixDatagrams"), unixDatagramPair],
+  ["openUnixDatagram", needs("unixDatagrams"), openUnixDatagram],
+  ["listen", null, () => listen({ port: 0, host: "127.0.0.1" })],
+  ["bindUdp", null, () => bindUdp({ port: 0, host: "127.0.0.1" })],
+  ["watch", needs("watching"), () => watch("/tmp")],
 ];
 
 describe.each(WAYS)("in %s", (_way, way) => {
@@ -106,23 +120,15 @@ describe.each(WAYS)("in %s", (_way, way) => {
     }),
   );
 
-  test.each<[string, () => Operation<Disposable>]>([
-    ["openPipe", openPipe],
-    ["openPty", openPty],
-    ["unixPair", unixPair],
-    ["unixDatagramPair", unixDatagramPair],
-    ["openUnixDatagram", openUnixDatagram],
-    ["listen", () => listen({ port: 0, host: "127.0.0.1" })],
-    ["bindUdp", () => bindUdp({ port: 0, host: "127.0.0.1" })],
-    ["watch", () => watch("/tmp")],
-  ])("%s opens nothing in an arm that has lost before it began", (_name, open) =>
-    way(function* main() {
-      yield* race([() => open(), new Semaphore(1).acquire()]);
-      yield* select({ loser: open, winner: new Semaphore(1).acquire() });
-    }),
-  );
+  for (const [name, lack, open] of OPENERS)
+    testUnless(lack)(`${name} opens nothing in an arm that has lost before it began`, () =>
+      way(function* main() {
+        yield* race([() => open(), new Semaphore(1).acquire()]);
+        yield* select({ loser: open, winner: new Semaphore(1).acquire() });
+      }),
+    );
 
-  test.each<[string, (pty: Pty) => Operation<Disposable>]>([
+  testUnless(needs("terminals")).each<[string, (pty: Pty) => Operation<Disposable>]>([
     ["openTerminal", (pty) => pty.openTerminal()],
     ["openDescriptor", (pty) => pty.openDescriptor()],
   ])("%s opens no end of a terminal in an arm that has lost before it began", (_name, open) =>
@@ -132,7 +138,7 @@ describe.each(WAYS)("in %s", (_way, way) => {
     }),
   );
 
-  test.each<[string, (descriptor: number) => Operation<Disposable>]>([
+  testUnless(needs("terminals")).each<[string, (descriptor: number) => Operation<Disposable>]>([
     ["rawMode", rawMode],
     ["fdStream", (descriptor) => fdStream(descriptor, { keepOpen: true })],
     ["source", source],
@@ -150,7 +156,7 @@ describe.each(WAYS)("in %s", (_way, way) => {
     }),
   );
 
-  test("a clean-up opens what it needs", () =>
+  testUnless(needs("pipes"))("a clean-up opens what it needs", () =>
     way(function* main() {
       let hasOpened = false;
       const task = yield* spawn(function* cleaning() {
@@ -164,20 +170,23 @@ describe.each(WAYS)("in %s", (_way, way) => {
       yield* yieldNow();
       yield* cancel(task);
       expect(hasOpened).toBe(true);
-    }));
-
-  test.each(CONTESTS)("of two connections that wait for a backlog of the unix domain, %s leaves one", (_name, of) =>
-    way(function* main() {
-      using name = pathName();
-      using listener = yield* listenUnix({ path: name.path!, backlog: 1 });
-      using waiting = new DisposableStack();
-      for (let index = 0; index < 2; index++) waiting.use(yield* connectUnix(name));
-      yield* spawn(function* makeRoom() {
-        yield* onePoll();
-        for (let index = 0; index < 2; index++) (yield* listener.accept()).close();
-      });
-      using _stream = yield* of(() => connectUnix(name));
     }),
+  );
+
+  testUnless(NEEDS_UNIX_SOCKETS).each(CONTESTS)(
+    "of two connections that wait for a backlog of the unix domain, %s leaves one",
+    (_name, of) =>
+      way(function* main() {
+        using name = pathName();
+        using listener = yield* listenUnix({ path: name.path!, backlog: 1 });
+        using waiting = new DisposableStack();
+        for (let index = 0; index < 2; index++) waiting.use(yield* connectUnix(name));
+        yield* spawn(function* makeRoom() {
+          yield* onePoll();
+          for (let index = 0; index < 2; index++) (yield* listener.accept()).close();
+        });
+        using _stream = yield* of(() => connectUnix(name));
+      }),
   );
 });
 

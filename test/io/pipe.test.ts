@@ -1,6 +1,6 @@
 /** Pipes and named pipes: their ends, their errors. The suite of all streams is in byte-stream.test.ts. */
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join as joinPath } from "node:path";
@@ -19,10 +19,12 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { setPacketMode } from "../support/kinds.ts";
 import { errorOf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryPath } from "../support/temporary.ts";
+import { describeUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
-describe.each(WAYS)("a pipe, in %s", (_way, way) => {
+describeUnless(needs("pipes")).each(WAYS)("a pipe, in %s", (_way, way) => {
   expectNothingLeftBehind();
 
   test("tells EPIPE to a writer whose reader is closed, before and while it waits", () =>
@@ -59,7 +61,7 @@ describe.each(WAYS)("a pipe, in %s", (_way, way) => {
     }));
 });
 
-describe("a pipe", () => {
+describeUnless(needs("pipes"))("a pipe", () => {
   expectNothingLeftBehind();
 
   test("goes one way: each end refuses the other direction by name", () =>
@@ -90,7 +92,7 @@ describe("a pipe", () => {
     }));
 });
 
-describe("a named pipe", () => {
+describeUnless(needs("namedPipes"))("a named pipe", () => {
   expectNothingLeftBehind();
 
   test("is made with the permissions that are given, and refused where something is already", () =>

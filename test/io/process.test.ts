@@ -25,10 +25,12 @@ import { rejectionOf } from "../support/failure.ts";
 import { errorOf, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { belongingOf, isAlive, stateOf } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temporary.ts";
+import { describeUnless } from "../support/platform.ts";
+import { NEEDS_POSIX_PROGRAMS } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
-describe.each(WAYS)("in %s", (_name, way) => {
+describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   describe("the streams", () => {
@@ -428,7 +430,7 @@ describe.each(WAYS)("in %s", (_name, way) => {
   });
 });
 
-describe("zombies", () => {
+describeUnless(NEEDS_POSIX_PROGRAMS)("zombies", () => {
   test("there is none after a wait in run", async () => {
     const [, run] = WAYS[0]!;
     const pid = await run(function* main() {
@@ -452,7 +454,7 @@ describe("zombies", () => {
   });
 });
 
-describe("a child is cancelled at every suspend point", () => {
+describeUnless(NEEDS_POSIX_PROGRAMS)("a child is cancelled at every suspend point", () => {
   expectNothingLeftBehind();
 
   test("while it is read, written and waited for", () =>

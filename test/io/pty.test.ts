@@ -1,6 +1,6 @@
 /** Pseudo-terminals: both ends in this process, and with children at the other end. */
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import {
   cancel,
   ClosedError,
@@ -26,10 +26,12 @@ import { EventCounter } from "../support/libc.ts";
 import { errorOf, openReactor, WAYS } from "../support/loopback.ts";
 import { TestReactor } from "../support/reactors.ts";
 import { settingsOf } from "../support/terminals.ts";
+import { describeUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
-describe.each(WAYS)("a pseudo-terminal in %s", (_name, way) => {
+describeUnless(needs("terminals")).each(WAYS)("a pseudo-terminal in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   test("echoes what is typed, and gives it to the program line by line", () =>
@@ -210,7 +212,7 @@ describe.each(WAYS)("a pseudo-terminal in %s", (_name, way) => {
     }));
 });
 
-describe("raw mode", () => {
+describeUnless(needs("terminals"))("raw mode", () => {
   expectNothingLeftBehind();
 
   test("of a stream ends with its block, and what was set is set again", () =>
@@ -267,7 +269,7 @@ describe("raw mode", () => {
     }));
 });
 
-describe("a hang-up that nobody was waiting for", () => {
+describeUnless(needs("terminals"))("a hang-up that nobody was waiting for", () => {
   expectNothingLeftBehind();
 
   test("does not keep the reactor busy once the terminal is open again", async () => {
@@ -293,7 +295,7 @@ describe("a hang-up that nobody was waiting for", () => {
   });
 });
 
-describe("a child at the other end", () => {
+describeUnless(needs("terminals"))("a child at the other end", () => {
   expectNothingLeftBehind();
 
   test("finds a terminal of the size that was said, and its output ends when it does", () =>

@@ -1,6 +1,6 @@
 /** Programs that are run to their end, with what they write. */
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import {
   cancel,
@@ -20,10 +20,12 @@ import { rejectionOf } from "../support/failure.ts";
 import { errorOf, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { isAlive } from "../support/processes.ts";
 import { temporaryPath } from "../support/temporary.ts";
+import { describeUnless } from "../support/platform.ts";
+import { NEEDS_POSIX_PROGRAMS } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
-describe.each(WAYS)("in %s", (_name, way) => {
+describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   test("both outputs and the exit code come back", async () => {
@@ -123,7 +125,7 @@ describe.each(WAYS)("in %s", (_name, way) => {
     }));
 });
 
-describe("cancelled at every suspend point", () => {
+describeUnless(NEEDS_POSIX_PROGRAMS)("cancelled at every suspend point", () => {
   expectNothingLeftBehind();
 
   test("nothing is left", () =>

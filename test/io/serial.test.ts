@@ -1,6 +1,6 @@
 /** Serial ports, played by a pseudo-terminal. What it cannot play (time, modem lines) is in serial-line.test.ts. */
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { chmodSync, writeFileSync } from "node:fs";
 import {
   BusyError,
@@ -26,11 +26,12 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryPath, temporaryFolder } from "../support/temporary.ts";
 import { settingsOf, speedOf } from "../support/terminals.ts";
-import { testUnless } from "../support/platform.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
-describe.each(WAYS)("a serial port in %s", (_name, way) => {
+describeUnless(needs("serialPorts")).each(WAYS)("a serial port in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   test("passes every byte as it is, both ways", () =>
@@ -192,7 +193,7 @@ describe.each(WAYS)("a serial port in %s", (_name, way) => {
     }));
 });
 
-describe("the settings of a port, as other programs see them", () => {
+describeUnless(needs("serialPorts"))("the settings of a port, as other programs see them", () => {
   expectNothingLeftBehind();
 
   test.each([300, 9600, 115_200, 921_600, 4_000_000])("have the speed %d", (baud) =>
@@ -237,7 +238,7 @@ describe("the settings of a port, as other programs see them", () => {
     ));
 });
 
-describe("what is no serial port", () => {
+describeUnless(needs("serialPorts"))("what is no serial port", () => {
   expectNothingLeftBehind();
 
   test("is refused with words: a file, a folder, a pipe, nothing", () =>

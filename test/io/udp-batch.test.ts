@@ -19,7 +19,7 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, NO_IPV6, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { thrownBy } from "../support/failure.ts";
 import { receiveText, withUdpPair } from "../support/udp.ts";
-import { testUnless } from "../support/platform.ts";
+import { gap, testUnless } from "../support/platform.ts";
 
 const HERE = "127.0.0.1";
 
@@ -135,20 +135,23 @@ describe.each(WAYS)("batches of datagrams under %s", (_name, way) => {
     });
   });
 
-  test("without an address a datagram goes to the peer of a connected socket", async () => {
-    await withUdpPair(way, function* ({ server, client }) {
-      const batch = client.createBatch({ slots: 2 });
-      batch.set(0, "a");
-      batch.set(1, "b");
-      expect(batch.addressOf(0)).toBeNull();
-      yield* client.sendBatch(batch);
-      expect([yield* receiveText(server), yield* receiveText(server)]).toEqual(["a", "b"]);
-      const error = yield* errorOf(server.sendBatch(batch));
-      expect(error).toBeInstanceOf(DatagramError);
-      expect(error).toMatchObject({ code: "EDESTADDRREQ", slot: 0 });
-      expect(error.message).toContain("is not connected");
-    });
-  });
+  testUnless(gap({ wine: "wine 8 says EINVAL of a datagram to nobody" }))(
+    "without an address a datagram goes to the peer of a connected socket",
+    async () => {
+      await withUdpPair(way, function* ({ server, client }) {
+        const batch = client.createBatch({ slots: 2 });
+        batch.set(0, "a");
+        batch.set(1, "b");
+        expect(batch.addressOf(0)).toBeNull();
+        yield* client.sendBatch(batch);
+        expect([yield* receiveText(server), yield* receiveText(server)]).toEqual(["a", "b"]);
+        const error = yield* errorOf(server.sendBatch(batch));
+        expect(error).toBeInstanceOf(DatagramError);
+        expect(error).toMatchObject({ code: "EDESTADDRREQ", slot: 0 });
+        expect(error.message).toContain("is not connected");
+      });
+    },
+  );
 
   test("the datagram that fails is named, those before it went, and the rest can be sent behind it", async () => {
     await way(function* main() {
@@ -176,31 +179,34 @@ describe.each(WAYS)("batches of datagrams under %s", (_name, way) => {
     });
   });
 
-  test("that nobody is there is an error of the next batch either way, and the socket goes on", async () => {
-    await withUdpPair(way, function* ({ server, client }) {
-      const { port } = server.address;
-      server.close();
-      const batch = client.createBatch({ slots: 2 });
-      batch.set(0, "a");
-      batch.set(1, "b");
-      yield* client.sendBatch(batch, 1);
-      const error = yield* errorOf(client.sendBatch(batch));
-      expect(error).toBeInstanceOf(DatagramError);
-      expect(error).toMatchObject({ code: "ECONNREFUSED", slot: 0, address: HERE, port });
-      expect(error.message).toContain("the datagram in slot 0 was not sent: send ECONNREFUSED: connection refused");
-      // Within a batch the system forgets such an error, and goes on; the last datagram brings it again.
-      yield* client.sendBatch(batch);
-      expect(yield* errorOf(client.receiveBatch(batch))).toMatchObject({ code: "ECONNREFUSED" });
-      using again = yield* bindUdp({ host: HERE, port });
-      yield* client.sendBatch(batch, 1);
-      expect(yield* receiveText(again)).toBe("a");
-      const receiving = yield* spawn(client.receiveBatch(batch));
-      yield* yieldNow();
-      expect(receiving.state).toBe("suspended");
-      yield* again.send("c", client.address);
-      expect(yield* join(receiving)).toBe(1);
-    });
-  });
+  testUnless(gap({ wine: "wine 8 does not tell that nobody is there" }))(
+    "that nobody is there is an error of the next batch either way, and the socket goes on",
+    async () => {
+      await withUdpPair(way, function* ({ server, client }) {
+        const { port } = server.address;
+        server.close();
+        const batch = client.createBatch({ slots: 2 });
+        batch.set(0, "a");
+        batch.set(1, "b");
+        yield* client.sendBatch(batch, 1);
+        const error = yield* errorOf(client.sendBatch(batch));
+        expect(error).toBeInstanceOf(DatagramError);
+        expect(error).toMatchObject({ code: "ECONNREFUSED", slot: 0, address: HERE, port });
+        expect(error.message).toContain("the datagram in slot 0 was not sent: send ECONNREFUSED: connection refused");
+        // Within a batch the system forgets such an error, and goes on; the last datagram brings it again.
+        yield* client.sendBatch(batch);
+        expect(yield* errorOf(client.receiveBatch(batch))).toMatchObject({ code: "ECONNREFUSED" });
+        using again = yield* bindUdp({ host: HERE, port });
+        yield* client.sendBatch(batch, 1);
+        expect(yield* receiveText(again)).toBe("a");
+        const receiving = yield* spawn(client.receiveBatch(batch));
+        yield* yieldNow();
+        expect(receiving.state).toBe("suspended");
+        yield* again.send("c", client.address);
+        expect(yield* join(receiving)).toBe(1);
+      });
+    },
+  );
 
   test("a cancelled receive takes nothing", async () => {
     await withUdpPair(way, function* ({ server, client }) {

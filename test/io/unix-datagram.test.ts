@@ -33,33 +33,38 @@ import { UnixKind, type UnixSystem } from "../../src/core/unix-system.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
 import { errno } from "../support/errno.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
 const { ENOBUFS } = errno;
 
-test("ENOBUFS, the kernel's memory, is an error of the message that met it, and the next may go", async () => {
-  const results = [-ENOBUFS, 1];
-  const unix: Partial<UnixSystem> = { create: () => 7, connect: () => 0, send: () => results.shift()! };
-  const world = new ScriptedWorld({}, {}, { unix: unix as UnixSystem });
-  world.open.set(7, "the socket");
-  await settled(
-    world,
-    new Executor(world).run(function* main() {
-      using socket = yield* openUnixDatagram();
-      socket.connect({ path: "/receiver" });
-      expect(yield* errorOf(socket.send("x"))).toMatchObject({
-        code: "ENOBUFS",
-        syscall: "sendmsg",
-        path: "/receiver",
-      });
-      yield* socket.send("x");
-    }),
-  );
-  expect(results).toEqual([]);
-});
+testUnless(needs("unixDatagrams"))(
+  "ENOBUFS, the kernel's memory, is an error of the message that met it, and the next may go",
+  async () => {
+    const results = [-ENOBUFS, 1];
+    const unix: Partial<UnixSystem> = { create: () => 7, connect: () => 0, send: () => results.shift()! };
+    const world = new ScriptedWorld({}, {}, { unix: unix as UnixSystem });
+    world.open.set(7, "the socket");
+    await settled(
+      world,
+      new Executor(world).run(function* main() {
+        using socket = yield* openUnixDatagram();
+        socket.connect({ path: "/receiver" });
+        expect(yield* errorOf(socket.send("x"))).toMatchObject({
+          code: "ENOBUFS",
+          syscall: "sendmsg",
+          path: "/receiver",
+        });
+        yield* socket.send("x");
+      }),
+    );
+    expect(results).toEqual([]);
+  },
+);
 
-describe.each(WAYS)("in %s", (_name, way) => {
+describeUnless(needs("unixDatagrams")).each(WAYS)("in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   describe.each(NAMES)("at %s", (_kind, makeName) => {
@@ -294,7 +299,7 @@ describe.each(WAYS)("in %s", (_name, way) => {
     }));
 });
 
-describe.each(WAYS)("a receiver that is slow, in %s", (_name, way) => {
+describeUnless(needs("unixDatagrams")).each(WAYS)("a receiver that is slow, in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   test.each(["connected", "not connected"])("makes a sender wait that is %s, and gets all in order", (how) =>
@@ -427,7 +432,7 @@ describe.each(WAYS)("a receiver that is slow, in %s", (_name, way) => {
   );
 });
 
-test.each(["connected", "not connected"])(
+testUnless(needs("unixDatagrams")).each(["connected", "not connected"])(
   "a sender that is %s and waits is asleep: it is resumed once for each room",
   async (how) => {
     await using reactor = new TestReactor();
@@ -465,36 +470,39 @@ test.each(["connected", "not connected"])(
   },
 );
 
-test("a sender whose receiver is gone, and whose name a new one has, full as well, waits for that one", async () => {
-  await using reactor = new TestReactor();
-  let resumes = 0;
-  let sending: Task<void> | undefined;
-  const remove = reactor.executor.addInstrument({
-    resumed: (task) => {
-      if (task === sending) resumes++;
-    },
-  });
-  await reactor.run(function* main() {
-    using name = abstractName();
-    const first = yield* bindUnixDatagram(name);
-    using sender = yield* openUnixDatagram();
-    sending = yield* spawn(() => sendUntilFull(sender, name));
-    while (sending.waitsFor === "" || sending.waitsFor === "its turn") yield* yieldNow();
-    // Nothing suspends between the two, so the sender finds the new one, full, when it looks.
-    resumes = 0;
-    first.close();
-    using second = yield* bindUnixDatagram(name);
-    fill(name);
-    while (resumes === 0) yield* yieldNow();
-    // Each poll of the event queue would tell a sender that still waits for the old one that it may write.
-    for (let poll = 0; poll < 20; poll++) yield* onePoll();
-    expect(resumes).toBe(1);
-    yield* receive(second);
-    while (resumes === 0) yield* yieldNow();
-    yield* cancel(sending);
-  });
-  remove();
-});
+testUnless(needs("unixDatagrams"))(
+  "a sender whose receiver is gone, and whose name a new one has, full as well, waits for that one",
+  async () => {
+    await using reactor = new TestReactor();
+    let resumes = 0;
+    let sending: Task<void> | undefined;
+    const remove = reactor.executor.addInstrument({
+      resumed: (task) => {
+        if (task === sending) resumes++;
+      },
+    });
+    await reactor.run(function* main() {
+      using name = abstractName();
+      const first = yield* bindUnixDatagram(name);
+      using sender = yield* openUnixDatagram();
+      sending = yield* spawn(() => sendUntilFull(sender, name));
+      while (sending.waitsFor === "" || sending.waitsFor === "its turn") yield* yieldNow();
+      // Nothing suspends between the two, so the sender finds the new one, full, when it looks.
+      resumes = 0;
+      first.close();
+      using second = yield* bindUnixDatagram(name);
+      fill(name);
+      while (resumes === 0) yield* yieldNow();
+      // Each poll of the event queue would tell a sender that still waits for the old one that it may write.
+      for (let poll = 0; poll < 20; poll++) yield* onePoll();
+      expect(resumes).toBe(1);
+      yield* receive(second);
+      while (resumes === 0) yield* yieldNow();
+      yield* cancel(sending);
+    });
+    remove();
+  },
+);
 
 /** Above what `net.unix.max_dgram_qlen` is anywhere. */
 const MOST_QUEUED = 2_000;

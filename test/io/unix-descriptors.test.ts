@@ -21,6 +21,8 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { EventCounter } from "../support/libc.ts";
 import { errorOf, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { isCloseOnExec } from "../support/unix.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 /** The two ends of a way to pass descriptors, whatever it is. */
 interface Passage extends Disposable {
@@ -37,7 +39,7 @@ const ONE = { mostDescriptors: 1 };
 
 beforeAll(openReactor);
 
-describe.each(WAYS)("in %s", (_name, way) => {
+describeUnless(needs("descriptorPassing")).each(WAYS)("in %s", (_name, way) => {
   describe.each(PASSAGES)("over %s", (_kind, open) => {
     expectNothingLeftBehind();
 
@@ -369,8 +371,10 @@ describe.each(WAYS)("in %s", (_name, way) => {
   });
 });
 
-test("what is lost before anybody could dispose of it is closed as garbage, and that is told", async () => {
-  const { stderr, exitCode } = await runScript(`
+testUnless(needs("descriptorPassing"))(
+  "what is lost before anybody could dispose of it is closed as garbage, and that is told",
+  async () => {
+    const { stderr, exitCode } = await runScript(`
     import { readdirSync } from "node:fs";
     import { race, run, sleep, unixPair } from "./src/index.ts";
     const count = () => readdirSync("/proc/self/fd").length;
@@ -390,17 +394,20 @@ test("what is lost before anybody could dispose of it is closed as garbage, and 
       }
     });
   `);
-  expect(exitCode).toBe(0);
-  expect(stderr).toContain(
-    "descriptors were received over a unix socket, and neither taken nor closed (2): receive them with using, in the task that takes them",
-  );
-});
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(
+      "descriptors were received over a unix socket, and neither taken nor closed (2): receive them with using, in the task that takes them",
+    );
+  },
+);
 
-test("more descriptors on their way than a process may have are refused with words", async () => {
-  // root may have any number on their way (the kernel's too_many_unix_fds), so it goes without its capabilities.
-  const powerless = process.getuid!() === 0 ? ["setpriv", "--bounding-set=-all"] : [];
-  const { stdout } = await runScript(
-    `
+testUnless(needs("descriptorPassing"))(
+  "more descriptors on their way than a process may have are refused with words",
+  async () => {
+    // root may have any number on their way (the kernel's too_many_unix_fds), so it goes without its capabilities.
+    const powerless = process.getuid!() === 0 ? ["setpriv", "--bounding-set=-all"] : [];
+    const { stdout } = await runScript(
+      `
     import { openUnixDatagram, run, unixPair, unixDatagramPair } from "./src/index.ts";
     await run(function* main() {
       using streams = yield* unixPair();
@@ -422,16 +429,19 @@ test("more descriptors on their way than a process may have are refused with wor
       console.log("sent");
     });
   `,
-    { command: [...powerless, "sh", "-c", 'ulimit -n 100 && exec "$0" "$@"', process.execPath] },
-  );
-  const message =
-    "ETOOMANYREFS sendmsg ETOOMANYREFS: more descriptors are on their way to receivers than this process may have open (RLIMIT_NOFILE): wait until some have been received";
-  expect(stdout.trimEnd().split("\n")).toEqual([message, message, "sent"]);
-});
+      { command: [...powerless, "sh", "-c", 'ulimit -n 100 && exec "$0" "$@"', process.execPath] },
+    );
+    const message =
+      "ETOOMANYREFS sendmsg ETOOMANYREFS: more descriptors are on their way to receivers than this process may have open (RLIMIT_NOFILE): wait until some have been received";
+    expect(stdout.trimEnd().split("\n")).toEqual([message, message, "sent"]);
+  },
+);
 
-test("a process that may have no more descriptors gets the bytes, and is told that some are lost", async () => {
-  const { stdout, exitCode } = await runScript(
-    `
+testUnless(needs("descriptorPassing"))(
+  "a process that may have no more descriptors gets the bytes, and is told that some are lost",
+  async () => {
+    const { stdout, exitCode } = await runScript(
+      `
     import { readdirSync } from "node:fs";
     import { run, unixPair, fdStream } from "./src/index.ts";
     await run(function* main() {
@@ -445,10 +455,11 @@ test("a process that may have no more descriptors gets the bytes, and is told th
       console.log(readdirSync("/proc/self/fd").length - before);
     });
   `,
-    { command: ["sh", "-c", 'ulimit -n 100 && exec "$0" "$@"', process.execPath] },
-  );
-  expect({ exitCode, lines: stdout.trimEnd().split("\n") }).toEqual({ exitCode: 0, lines: ["5 true true", "0"] });
-});
+      { command: ["sh", "-c", 'ulimit -n 100 && exec "$0" "$@"', process.execPath] },
+    );
+    expect({ exitCode, lines: stdout.trimEnd().split("\n") }).toEqual({ exitCode: 0, lines: ["5 true true", "0"] });
+  },
+);
 
 function* overStream(): Operation<Passage> {
   const pair = yield* unixPair();

@@ -29,6 +29,8 @@ import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { abstractName, leaveSocketFile, pathName } from "../support/unix.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_UNIX_SOCKETS } from "../support/needs.ts";
 
 /** Both that have a file. */
 const BOUND: readonly (readonly [string, UnixKind, (options: PathOptions) => Operation<Disposable>, string])[] = [
@@ -40,7 +42,7 @@ type PathOptions = UnixFileOptions & { readonly path: string };
 
 beforeAll(openReactor);
 
-describe.each(WAYS)("in %s", (_name, way) => {
+describeUnless(NEEDS_UNIX_SOCKETS).each(WAYS)("in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   describe.each(BOUND)("the file of %s", (caller, kind, open, syscall) => {
@@ -266,50 +268,56 @@ function* take(stream: UnixStream, bytes: number): Operation<Uint8Array> {
   return buffer;
 }
 
-test("a file that cannot be removed is told of, and the socket is closed all the same", async () => {
-  const EACCES = -13;
-  const files: Partial<FileSystem> = { identityOf: () => "1:2", unlink: () => EACCES };
-  const unix: Partial<UnixSystem> = { create: () => 7, bind: () => 0 };
-  const world = new ScriptedWorld({}, {}, { files: files as FileSystem, unix: unix as UnixSystem });
-  world.open.set(7, "the listener");
-  await settled(
-    world,
-    new Executor(world).run(function* main() {
-      (yield* listenUnix({ path: "/run/x" })).close();
-    }),
-  );
-  expect(world.open.size).toBe(0);
-  expect(world.warnings).toEqual(["the socket file stays: unlink EACCES /run/x: permission denied"]);
-});
+testUnless(NEEDS_UNIX_SOCKETS)(
+  "a file that cannot be removed is told of, and the socket is closed all the same",
+  async () => {
+    const EACCES = -13;
+    const files: Partial<FileSystem> = { identityOf: () => "1:2", unlink: () => EACCES };
+    const unix: Partial<UnixSystem> = { create: () => 7, bind: () => 0 };
+    const world = new ScriptedWorld({}, {}, { files: files as FileSystem, unix: unix as UnixSystem });
+    world.open.set(7, "the listener");
+    await settled(
+      world,
+      new Executor(world).run(function* main() {
+        (yield* listenUnix({ path: "/run/x" })).close();
+      }),
+    );
+    expect(world.open.size).toBe(0);
+    expect(world.warnings).toEqual(["the socket file stays: unlink EACCES /run/x: permission denied"]);
+  },
+);
 
-test("a mode is set before the file is there and after, and if it cannot be, neither file nor socket is left", async () => {
-  const EPERM = -1;
-  const calls: string[] = [];
-  const files: Partial<FileSystem> = {
-    identityOf: () => "1:2",
-    unlink: (path) => {
-      calls.push(`unlink ${path}`);
-      return 0;
-    },
-    setMode: (target, mode) => {
-      calls.push(`mode ${target} ${mode.toString(8)}`);
-      return typeof target === "number" ? 0 : EPERM;
-    },
-  };
-  const unix: Partial<UnixSystem> = {
-    create: () => 7,
-    bind: () => {
-      calls.push("bind");
-      return 0;
-    },
-  };
-  const world = new ScriptedWorld({}, {}, { files: files as FileSystem, unix: unix as UnixSystem });
-  world.open.set(7, "the listener");
-  const error = await settled(
-    world,
-    new Executor(world).run(() => errorOf(listenUnix({ path: "/run/x", mode: 0o660 }))),
-  );
-  expect(error).toMatchObject({ code: "EPERM", syscall: "chmod", path: "/run/x" });
-  expect(calls).toEqual(["mode 7 660", "bind", "mode /run/x 660", "unlink /run/x"]);
-  expect(world.open.size).toBe(0);
-});
+testUnless(NEEDS_UNIX_SOCKETS)(
+  "a mode is set before the file is there and after, and if it cannot be, neither file nor socket is left",
+  async () => {
+    const EPERM = -1;
+    const calls: string[] = [];
+    const files: Partial<FileSystem> = {
+      identityOf: () => "1:2",
+      unlink: (path) => {
+        calls.push(`unlink ${path}`);
+        return 0;
+      },
+      setMode: (target, mode) => {
+        calls.push(`mode ${target} ${mode.toString(8)}`);
+        return typeof target === "number" ? 0 : EPERM;
+      },
+    };
+    const unix: Partial<UnixSystem> = {
+      create: () => 7,
+      bind: () => {
+        calls.push("bind");
+        return 0;
+      },
+    };
+    const world = new ScriptedWorld({}, {}, { files: files as FileSystem, unix: unix as UnixSystem });
+    world.open.set(7, "the listener");
+    const error = await settled(
+      world,
+      new Executor(world).run(() => errorOf(listenUnix({ path: "/run/x", mode: 0o660 }))),
+    );
+    expect(error).toMatchObject({ code: "EPERM", syscall: "chmod", path: "/run/x" });
+    expect(calls).toEqual(["mode 7 660", "bind", "mode /run/x 660", "unlink /run/x"]);
+    expect(world.open.size).toBe(0);
+  },
+);

@@ -29,10 +29,12 @@ import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { abstractName, leaveSocketFile, NAMES, pathName } from "../support/unix.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_UNIX_SOCKETS } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
-describe.each(WAYS)("in %s", (_name, way) => {
+describeUnless(NEEDS_UNIX_SOCKETS).each(WAYS)("in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   describe.each(NAMES)("by %s", (_kind, makeName) => {
@@ -209,7 +211,7 @@ describe.each(WAYS)("in %s", (_name, way) => {
     }));
 });
 
-describe("a backlog that stays full", () => {
+describeUnless(NEEDS_UNIX_SOCKETS)("a backlog that stays full", () => {
   const EAGAIN = -11;
 
   /** A world in which a connect fails so many times. */
@@ -269,7 +271,7 @@ describe("a backlog that stays full", () => {
   });
 });
 
-test("connects that are done at once let other tasks run", async () => {
+testUnless(NEEDS_UNIX_SOCKETS)("connects that are done at once let other tasks run", async () => {
   await run(function* main() {
     using name = abstractName();
     using listener = yield* listenUnix(name);

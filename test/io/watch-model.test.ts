@@ -3,7 +3,7 @@
  * there is.
  */
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import {
@@ -23,10 +23,12 @@ import { openReactor } from "../support/loopback.ts";
 import { eventsUpToNow } from "../support/watching.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { effort } from "../support/effort.ts";
+import { describeUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
-describe("random changes of a tree", () => {
+describeUnless(needs("watching"))("random changes of a tree", () => {
   test.each(Array.from({ length: 20 }, (_, seed) => seed + 1))("with seed %d are all told", async (seed) => {
     await run(function* main() {
       using folder = temporaryFolder();

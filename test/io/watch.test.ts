@@ -37,12 +37,14 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { eventsUpToNow, exchange } from "../support/watching.ts";
+import { describeUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
 const TREE: WatchOptions = { recursive: true };
 
-describe.each(WAYS)("in %s", (_name, way) => {
+describeUnless(needs("watching")).each(WAYS)("in %s", (_name, way) => {
   expectNothingLeftBehind();
 
   /** Watches a new folder while `act` does something in it, and returns what was reported. */
@@ -536,7 +538,7 @@ describe.each(WAYS)("in %s", (_name, way) => {
     }));
 });
 
-describe("cancelled at every suspend point", () => {
+describeUnless(needs("watching"))("cancelled at every suspend point", () => {
   expectNothingLeftBehind();
 
   test("nothing is left of a watcher", () =>

@@ -34,7 +34,7 @@ export interface Kind extends Disposable {
 }
 
 /** The kinds by name. */
-export const KINDS: readonly (readonly [name: string, open: () => Kind])[] = [
+export const KINDS: readonly (readonly [name: string, open: () => Kind])[] = kindsHere([
   ["a socket", () => new SocketKind()],
   ["a pipe", () => new PipeKind()],
   ["a terminal", () => new TerminalKind("line")],
@@ -45,7 +45,12 @@ export const KINDS: readonly (readonly [name: string, open: () => Kind])[] = [
   ["an inotify", () => new InotifyKind()],
   ["a netlink socket", () => new NetlinkKind()],
   ["a nested epoll", () => new NestedEpoll()],
-];
+]);
+
+/** Windows waits for sockets, and for nothing else. */
+function kindsHere<Named>(kinds: readonly Named[]): readonly Named[] {
+  return process.platform === "win32" ? kinds.slice(0, 1) : kinds;
+}
 
 class SocketKind extends SocketPair implements Kind {
   readonly descriptor = this.left;

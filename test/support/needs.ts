@@ -1,0 +1,35 @@
+/** Why a test cannot run on this platform: what it lacks, and what the emulators of it lack. */
+
+import { type Feature, isSupported } from "../../src/index.ts";
+import { gap, type Gaps } from "./platform.ts";
+
+/** The reason not to run a test of these features; null where all of them are there. */
+export function needs(...features: readonly Feature[]): string | null {
+  const missing = features.find((feature) => !isSupported(feature));
+  return missing === undefined ? null : `${process.platform} has no ${missing}`;
+}
+
+/** The reason of a test that is about unix stream sockets, besides what else it needs. */
+export const NEEDS_UNIX_SOCKETS = gap({ wine: "wine 8 has no unix sockets" });
+
+/** Of a test whose children are programs that every POSIX system has; `process-portable.test.ts` has tests without. */
+export const NEEDS_POSIX_PROGRAMS = gap({ win32: "the children of this test are programs of POSIX" });
+
+/** Of a test that breaks a connection off (SO_LINGER of 0) and looks what the peer is told. */
+export const NEEDS_RESETS = gap({ wine: "wine 8 ends a connection that is to be reset as any other" });
+
+/** Of a test in which a number is another file's, as dup2(2) makes it. */
+export const NEEDS_DUPLICATES = gap({ win32: "win32 gives nobody a chosen handle" });
+
+/** Of a test that counts on what a short read of a TCP connection tells. */
+export const NEEDS_SHORT_READS = gap({ win32: "a short read proves nothing on win32" });
+
+/** Of a test of the reports of an edge source that nobody waits for. */
+export const NEEDS_CHANGES = gap({ win32: "the event queue of win32 reports no change by itself" });
+
+/** The same, for another reason: the first that applies. */
+export function firstOf(...reasons: readonly (string | null)[]): string | null {
+  return reasons.find((reason) => reason !== null) ?? null;
+}
+
+export { type Gaps, gap };
