@@ -16,7 +16,7 @@ import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
 import { TERMINAL_FUNCTIONS } from "./functions/terminal.ts";
 import { UNIX_FUNCTIONS } from "./functions/unix.ts";
 import { WATCH_FUNCTIONS } from "./functions/watch.ts";
-import { ADVICE, findLibrary } from "./library-file.ts";
+import { ADVICE, findLibrary, type FoundLibrary } from "./library-file.ts";
 import { whyNotLoadable } from "./library-header.ts";
 
 /** Every function of `zig/src/abi.zig`, a table for each family. */
@@ -31,8 +31,12 @@ const FUNCTIONS = {
   ...WATCH_FUNCTIONS,
 };
 
-/** The library's functions. */
-export type NativeFunctions = Library<typeof FUNCTIONS>["symbols"];
+type Symbols = Library<typeof FUNCTIONS>["symbols"];
+
+/** The library's functions; any other of the same arguments may stand in for one. */
+export type NativeFunctions = {
+  readonly [Name in keyof Symbols]: (...given: Parameters<Symbols[Name]>) => ReturnType<Symbols[Name]>;
+};
 
 /** `abi_version` in `zig/src/abi.zig`. */
 export const ABI_VERSION = 4;
@@ -46,11 +50,13 @@ export const PART_BYTES = 16;
 export const UNIX_ADDRESS_BYTES = 112;
 export const UNIX_MESSAGE_BYTES = 1168;
 export const DATAGRAM_SLOT_BYTES = 40;
-export const TERMINAL_MODE_BYTES = 44;
+export const TERMINAL_MODE_BYTES = 72;
 export const TERMINAL_LINE_BYTES = 20;
 export const WINDOW_SIZE_BYTES = 8;
 export const PIPE_PAIR_BYTES = 8;
 export const WATCH_EVENT_BYTES = 16;
+export const QUEUE_PAGE_BYTES = 72;
+export const DESCRIPTORS_BYTES = 16_384;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
   1: RING_HEADER_BYTES,
@@ -65,6 +71,8 @@ const SIZES_BYTES: Readonly<Record<number, number>> = {
   10: WINDOW_SIZE_BYTES,
   11: WATCH_EVENT_BYTES,
   12: PIPE_PAIR_BYTES,
+  13: QUEUE_PAGE_BYTES,
+  14: DESCRIPTORS_BYTES,
 };
 
 let loaded: LoadedLibrary | undefined;
@@ -81,18 +89,18 @@ export interface LoadedLibrary {
  */
 export function nativeLibrary(): LoadedLibrary {
   if (loaded === undefined) {
-    const { path, tried } = findLibrary();
-    loaded = loadLibrary(path, tried);
+    const found = findLibrary();
+    loaded = loadLibrary(found.path, found);
   }
   return loaded;
 }
 
 /**
  * Opens and checks one file.
- * @param tried the places before it, for the message of an error
+ * @param lookUp what the message of an error tells besides
  */
-export function loadLibrary(path: string, tried: readonly string[] = []): LoadedLibrary {
-  const file = { path, tried };
+export function loadLibrary(path: string, { tried, advice }: LookUp = NO_LOOK_UP): LoadedLibrary {
+  const file = { path, tried, advice };
   checkHeader(file);
   checkAbi(file);
   return { path, functions: open(file, FUNCTIONS) };
@@ -103,10 +111,13 @@ export function provenanceOf({ functions }: LoadedLibrary): string {
   return String(functions.bun_reactor_provenance());
 }
 
-/** A file, and what its error messages tell of the look-up. */
-interface Candidate {
+/** How a file was found. */
+type LookUp = Pick<FoundLibrary, "tried" | "advice">;
+
+const NO_LOOK_UP: LookUp = { tried: [], advice: ADVICE };
+
+interface Candidate extends LookUp {
   readonly path: string;
-  readonly tried: readonly string[];
 }
 
 function checkHeader(file: Candidate): void {
@@ -140,7 +151,7 @@ function open<F extends Record<string, FFIFunction>>(file: Candidate, functions:
   }
 }
 
-function refuse({ path, tried }: Candidate, problem: string, cause?: unknown): never {
+function refuse({ path, tried, advice }: Candidate, problem: string, cause?: unknown): never {
   const before = tried.length === 0 ? "" : ` Tried before it: ${tried.join("; ")}.`;
-  throw new Error(`the native library ${path} ${problem}.${before} ${ADVICE}`, { cause });
+  throw new Error(`the native library ${path} ${problem}.${before} ${advice}`, { cause });
 }

@@ -20,7 +20,7 @@ function realTerminals(functions: NativeFunctions): TerminalSystem {
     openController: functions.terminal_open_controller,
     pathOf: (controller) => {
       const number = functions.terminal_number(controller);
-      return number < 0 ? number : `/dev/pts/${number}`;
+      return number < 0 ? number : pathOfTerminal(number);
     },
     openPeer: functions.terminal_open_peer,
     getMode: (descriptor) => {
@@ -57,6 +57,10 @@ function realTerminals(functions: NativeFunctions): TerminalSystem {
     discard: functions.terminal_discard,
     setExclusive: (descriptor, isOn) => functions.terminal_set_exclusive(descriptor, isOn ? 1 : 0),
   };
+}
+
+function pathOfTerminal(number: number): string {
+  return process.platform === "darwin" ? `/dev/ttys${String(number).padStart(3, "0")}` : `/dev/pts/${number}`;
 }
 
 /** `Line` in `zig/src/terminal.zig`; used for one call at a time, so one serves a whole thread. */

@@ -2,6 +2,7 @@
 
 import type { Worker } from "node:worker_threads";
 import { nativeLibrary } from "../native/library.ts";
+import type { QueueMemory } from "../native/queue.ts";
 import type { ReadyChannel } from "./ready-channel.ts";
 import { REACTOR_WORKER } from "./reactor-worker.ts";
 import { BELL, type ReactorThreadData, type ReactorThreadMessage, type ReactorThreadState } from "./thread-messages.ts";
@@ -24,9 +25,10 @@ export class ReactorThread {
 
   constructor(
     private readonly channel: ReadyChannel,
+    queueMemory: QueueMemory,
     private readonly listener: ReactorThreadListener,
   ) {
-    const workerData: ReactorThreadData = { memory: channel.memory, libraryPath: nativeLibrary().path };
+    const workerData: ReactorThreadData = { memory: channel.memory, queueMemory, libraryPath: nativeLibrary().path };
     // Loaded with the first thread: it takes some milliseconds, and a program that never sleeps needs none.
     const { Worker } = process.getBuiltinModule("node:worker_threads");
     const { source, isText } = REACTOR_WORKER;

@@ -14,7 +14,7 @@ import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
 import { nativeLibrary } from "../native/library.ts";
 import { reportsChanges, THIS_PLATFORM } from "../native/platform.ts";
-import { NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
+import { allocateQueue, NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
 import { Linger, LONGEST_LINGER_US } from "./linger.ts";
@@ -28,6 +28,7 @@ export class Reactor implements Driver, Disposable {
   readonly armsForEachWait = !reportsChanges(THIS_PLATFORM);
 
   private readonly channel = ReadyChannel.allocate();
+  private readonly queueMemory = allocateQueue();
   private readonly queue: NativeQueue;
   private readonly sources: Registrator;
   private readonly linger = new Linger();
@@ -47,8 +48,8 @@ export class Reactor implements Driver, Disposable {
    * (`EMFILE`)
    */
   constructor() {
-    const { queue, ring } = this.channel.memory;
-    this.queue = new NativeQueue(queue, ring, nativeLibrary().functions);
+    const { functions } = nativeLibrary();
+    this.queue = new NativeQueue(this.queueMemory, this.channel.memory.ring, functions);
     this.sources = new Registrator(this.queue, this);
     const result = this.queue.open();
     if (result < 0) throw errorOf(result, QueueCall.OPEN);
@@ -237,7 +238,7 @@ export class Reactor implements Driver, Disposable {
   /** Null if there can be none; whoever waits is told. */
   private startThread(): ReactorThread | null {
     try {
-      return new ReactorThread(this.channel, {
+      return new ReactorThread(this.channel, this.queueMemory, {
         onBell: this.callClient,
         onPollFailed: (result) => this.pollFailed(result),
         onFailed: (reason) => this.end(new ReactorError(`the reactor thread failed: ${reason}`)),

@@ -15,10 +15,10 @@ function tell(message: ReactorThreadMessage): void {
   parentPort!.postMessage(message);
 }
 
-function main({ memory, libraryPath }: ReactorThreadData): void {
+function main({ memory, queueMemory, libraryPath }: ReactorThreadData): void {
   const channel = new ReadyChannel(memory);
   try {
-    const queue = new NativeQueue(memory.queue, memory.ring, loadLibrary(libraryPath).functions);
+    const queue = new NativeQueue(queueMemory, memory.ring, loadLibrary(libraryPath).functions);
     tell({ kind: "up" });
     while (channel.waitWhile(Holder.EXECUTOR) === Holder.REACTOR) pollOnce(channel, queue);
   } catch (error) {

@@ -68,6 +68,18 @@ describe("bun build --target bun", () => {
     expect(await runAlone([process.execPath, "moved.js"])).toEqual(HELLO);
   });
 
+  test("makes a CommonJS bundle that runs anywhere, although its modules know where they were", async () => {
+    project.write(
+      "later.ts",
+      `import { run, sleep } from "bun-reactor";
+       void run(function* main() { yield* sleep(1); console.log("hello"); });`,
+    );
+    const bundle = join(elsewhere.name, "later.cjs");
+    const built = await project.bun(["build", "later.ts", "--target", "bun", "--format", "cjs", "--outfile", bundle]);
+    expect(built).toMatchObject({ exitCode: 0 });
+    expect(await runAlone([process.execPath, bundle])).toEqual(HELLO);
+  });
+
   test("has the libraries of all platforms, because it may run on any", async () => {
     const bundle = join(elsewhere.name, "echo.js");
     await build("--target", "bun", "--outfile", bundle);

@@ -57,7 +57,7 @@ test("a Worker of the user in an executable serves as well", async () => {
   project.write("main.ts", main(2, "./worker.ts"));
   const built = await project.bun(["build", "--compile", "main.ts", "worker.ts", "--outfile", executable]);
   expect(built).toMatchObject({ exitCode: 0 });
-  expect(await project.run([`./${executable}`])).toEqual({
+  expect(await project.run([`./${executable}`], { environment: { TMPDIR: project.folder } })).toEqual({
     exitCode: 0,
     stdout: "worker 0: hello, worker 1: hello\n0 0\n",
     stderr: "",

@@ -5,6 +5,7 @@
 //! would be a BigInt on the other side; a double counts nanoseconds exactly for 104 days.
 
 const std = @import("std");
+const belongings = @import("belongings.zig");
 const clock = @import("clock.zig");
 const datagram = @import("datagram.zig");
 const file = @import("file.zig");
@@ -44,6 +45,8 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
         10 => @sizeOf(terminal.WindowSize),
         11 => @sizeOf(watch.Event),
         12 => @sizeOf(file.PipePair),
+        13 => @sizeOf(belongings.QueuePage),
+        14 => @sizeOf(belongings.Descriptors),
         else => 0,
     };
 }
@@ -55,6 +58,32 @@ export fn bun_reactor_provenance() [*:0]const u8 {
 
 export fn clock_monotonic_ns() f64 {
     return @floatFromInt(clock.monotonicNow_ns());
+}
+
+/// A page for a queue, which belongs to nobody yet; null if there is no memory.
+export fn queue_allocate() ?*belongings.QueuePage {
+    return belongings.QueuePage.allocate();
+}
+
+export fn queue_retain(page: *belongings.QueuePage) void {
+    page.retain();
+}
+
+/// To be called by the runtime when a heap that had the page as an ArrayBuffer is done with it.
+export fn queue_release(page: *belongings.QueuePage, context: ?*anyopaque) void {
+    _ = context;
+    page.release();
+}
+
+/// A list of descriptors; null if there is no memory.
+export fn descriptors_allocate() ?*belongings.Descriptors {
+    return belongings.Descriptors.allocate();
+}
+
+/// Closes what is in the list. To be called by the runtime when the heap that had it as an ArrayBuffer is gone.
+export fn descriptors_release(list: *belongings.Descriptors, context: ?*anyopaque) void {
+    _ = context;
+    list.release();
 }
 
 export fn queue_open(q: *queue.Queue) i32 {
