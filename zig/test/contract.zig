@@ -30,5 +30,6 @@ test {
     _ = @import("watch.zig"); // what is told of files and folders
     if (builtin.os.tag != .windows) _ = @import("kqueue.zig"); // what events of kqueue(2) mean
     if (support.has_epoll) _ = @import("epoll.zig"); // what only this backend has
+    _ = @import("fuzz_connections.zig"); // the queue in random order, over the network
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }

@@ -28,6 +28,7 @@ const usual_capacity = 64;
 const ample_capacity = 1024;
 
 test "random operations: no event for a dead token, none lost, none wrong" {
+    if (!support.system.has_local_pairs) return support.skip("this system has no local streams, for which alone the model is exact");
     const seed = try chosenSeed();
     var fuzz: Fuzz = undefined;
     try fuzz.open(seed);
@@ -40,7 +41,7 @@ test "random operations: no event for a dead token, none lost, none wrong" {
     }
 }
 
-fn chosenSeed() !u64 {
+pub fn chosenSeed() !u64 {
     const text = std.testing.environ.getAlloc(std.testing.allocator, "BUN_REACTOR_FUZZ_SEED") catch |failure| switch (failure) {
         error.EnvironmentVariableMissing => return default_seed,
         else => return failure,
