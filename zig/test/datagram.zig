@@ -263,7 +263,7 @@ test "options reach the kernel, each its own" {
 }
 
 test "an interface has a number, and what is none has ENODEV" {
-    try support.expectResult(1, datagram.interfaceIndex("lo"));
+    try support.expectResult(1, datagram.interfaceIndex(system.loopback_interface));
     try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex("none-such"));
     try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex("a-name-that-is-too-long"));
     try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex(""));

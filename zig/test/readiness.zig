@@ -106,7 +106,7 @@ test "half-shutdown 2 of 4: the peer's reading half tells us nothing" {
     try support.expectResult(0, socket.shutdown(connection.peer, .read));
     try support.write(connection.peer, "a");
     const told = try poller.gather(token, readable);
-    try std.testing.expectEqual(both, told);
+    try expectToldAgain(both, told);
 }
 
 test "half-shutdown 3 of 4: our own sending half closes nothing of our reading half" {
@@ -122,7 +122,7 @@ test "half-shutdown 3 of 4: our own sending half closes nothing of our reading h
     try poller.expectOnly(token, writable);
     try support.expectResult(-Errno.broken_pipe, socket.send(connection.own, "a", 1));
     try support.write(connection.peer, "a");
-    try std.testing.expectEqual(both, try poller.gather(token, readable));
+    try expectToldAgain(both, try poller.gather(token, readable));
 }
 
 test "half-shutdown 4 of 4: our own reading half is closed, our sending half is not" {
@@ -135,7 +135,7 @@ test "half-shutdown 4 of 4: our own reading half is closed, our sending half is 
     try poller.register(connection.own, token, both, .edge);
     try poller.expectOnly(token, writable);
     try support.expectResult(0, socket.shutdown(connection.own, .read));
-    try poller.expectOnly(token, both | read_closed);
+    if (support.tells_own_shutdown) try poller.expectOnly(token, both | read_closed);
     try support.expectRead(connection.own, "");
     try support.write(connection.own, "a");
     try support.untilReady(connection.peer, .readable);
@@ -174,8 +174,9 @@ test "both halves closed, one by each side, is a hang-up and no failure" {
     try poller.register(connection.own, token, both, .edge);
     try support.expectResult(0, socket.shutdown(connection.peer, .write));
     try support.expectResult(0, socket.shutdown(connection.own, .write));
-    const told = try poller.gather(token, read_closed | write_closed | hung_up);
-    try std.testing.expectEqual(both | read_closed | write_closed | hung_up, told);
+    const closed = if (support.tells_own_shutdown) read_closed | write_closed | hung_up else read_closed;
+    const told = try poller.gather(token, closed);
+    try std.testing.expectEqual(both | closed, told);
 }
 
 test "bytes that came before the end are still readable" {
@@ -188,8 +189,16 @@ test "bytes that came before the end are still readable" {
     try support.write(connection.peer, "last words");
     support.closeDescriptor(connection.peer);
     try poller.register(connection.own, token, readable, .edge);
-    try std.testing.expectEqual(readable | read_closed, try poller.gather(token, readable | read_closed));
-    try support.expectRead(connection.own, "last words");
+    if (support.tells_every_change) {
+        try std.testing.expectEqual(readable | read_closed, try poller.gather(token, readable | read_closed));
+        try support.expectRead(connection.own, "last words");
+    } else {
+        // The end may be told only once all that came before it was read.
+        try std.testing.expectEqual(readable, (try poller.gather(token, readable)) & ~read_closed);
+        try support.expectRead(connection.own, "last words");
+        try poller.rearm(connection.own, readable);
+        try std.testing.expectEqual(readable | read_closed, try poller.gather(token, readable | read_closed));
+    }
     try support.expectRead(connection.own, "");
 }
 
@@ -224,7 +233,9 @@ test "a reset is told to whoever waits, for whatever" {
         const told = try poller.gather(token, closed);
         try std.testing.expectEqual(interest | closed, told);
         var byte: [1]u8 = undefined;
-        try support.expectResult(-Errno.connection_reset, socket.receive(connection.own, &byte, 1));
+        const result = socket.receive(connection.own, &byte, 1);
+        if (result == 0 and support.system.isWine()) return support.skip(support.emulator.no_reset);
+        try support.expectResult(-Errno.connection_reset, result);
     }
 }
 
@@ -266,7 +277,7 @@ test "a finished connection is told as writable alone" {
 }
 
 test "a socket before its connect is told as hung up, so it is registered after its connect" {
-    if (support.has_kqueue) return support.skip("kqueue(2) tells nothing of a socket that was not connected yet");
+    if (!support.has_epoll) return support.skip("only epoll tells anything of a socket that was not connected yet");
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();
@@ -360,4 +371,10 @@ test "out-of-band data is told as priority, and only to whoever asked" {
     try poller.expectOnly(token, writable);
     try poller.reregister(connection.own, token, priority | writable, .level);
     try poller.expectOnly(token, priority | writable);
+}
+
+/// That it is writable was told before, and with a new edge of the other side only some systems tell it once more.
+fn expectToldAgain(expected: u32, told: u32) !void {
+    const again = if (support.has_epoll) writable else told & writable;
+    try std.testing.expectEqual(expected & ~writable | again, told);
 }

@@ -296,12 +296,15 @@ test "a number that is no descriptor is refused with EBADF" {
     try poller.open(8);
     defer poller.close();
     const closed = try support.closedNumber();
-    for ([_]i32{ closed, -1, std.math.maxInt(i32) }) |number| {
+    for ([_]i32{ closed, -1, no_descriptor }) |number| {
         try support.expectResult(-Errno.bad_descriptor, queue.register(&poller.queue, number, token, readable, .level));
         try support.expectResult(-Errno.bad_descriptor, queue.reregister(&poller.queue, number, token, readable, .level));
         try support.expectResult(-Errno.bad_descriptor, queue.deregister(&poller.queue, number));
     }
 }
+
+/// Higher than any that a process has. The very highest is a name for the process itself under Wine.
+const no_descriptor = 0x7ffffff0;
 
 test "a queue that was closed refuses everything with EBADF" {
     var poller: Poller = undefined;

@@ -87,6 +87,7 @@ test "more edges than fit in the ring: each is told once, none is lost" {
             for (0..3) |_| {
                 try sources.signalAll();
                 try expectEachOnce(100, &poller, capacity);
+                if (!support.tells_every_change) try sources.takeAll(&poller);
             }
         }
     }
@@ -134,7 +135,7 @@ test "a partly drained ring is filled up, in order" {
 }
 
 test "more events than one poll fetches: the next polls bring the rest" {
-    const count = 1500;
+    const count = support.system.more_than_a_poll_fetches;
     const limit: support.RoomForDescriptors = try .make(count * support.Counter.descriptors_of_one + 100);
     defer limit.giveBack();
 
@@ -224,6 +225,13 @@ fn Sources(comptime count: usize) type {
 
         fn close(sources: *const Self) void {
             for (sources.counters) |counter| counter.close();
+        }
+
+        fn takeAll(sources: *const Self, poller: *Poller) !void {
+            for (sources.counters) |counter| {
+                try std.testing.expectEqual(1, try counter.take());
+                try poller.rearm(counter.descriptor, readable);
+            }
         }
 
         fn signalAll(sources: *const Self) !void {

@@ -145,6 +145,7 @@ test "a connect that nobody listens for: ECONNREFUSED, told once" {
     try support.expectResult(-Errno.in_progress, socket.connect(descriptor, &address));
     try support.untilReady(descriptor, .writable);
     try support.expectResult(-Errno.connection_refused, socket.takeError(descriptor));
+    if (system.isWine()) return support.skip("Wine keeps the error of a connect that was taken");
     try support.expectResult(0, socket.takeError(descriptor));
 }
 
@@ -153,8 +154,8 @@ test "a connect after the connection is made: once 0, then EISCONN" {
     defer connection.close();
     var address: Address = undefined;
     try support.expectResult(0, socket.peerAddress(connection.own, &address));
-    // connect(2) itself reports the end of a connect that went on in the background, once.
-    try support.expectResult(0, socket.connect(connection.own, &address));
+    // connect(2) itself reports the end of a connect that went on in the background, once; Winsock does not.
+    if (system.has_files) try support.expectResult(0, socket.connect(connection.own, &address));
     try support.expectResult(-Errno.is_connected, socket.connect(connection.own, &address));
 }
 
@@ -180,6 +181,7 @@ test "a send that does not fit is short, then would block, and goes on once it i
     try poller.expectOnly(token, support.writable);
     const sent = try support.fill(connection.own);
     try std.testing.expect(sent > 0);
+    try poller.rearm(connection.own, support.writable);
     var received: usize = 0;
     while (received < sent) {
         try support.untilReady(connection.peer, .readable);
@@ -215,11 +217,16 @@ test "a vectored send that does not fit is short" {
     try std.testing.expectEqual(sent, try support.drain(pair.peer));
 }
 
-test "a vectored send of more parts than the kernel takes: EMSGSIZE" {
+test "a vectored send of more parts than the kernel takes: EMSGSIZE, or as many as it takes" {
     const pair: Pair = try .open();
     defer pair.close();
     const most_parts = 1024; // IOV_MAX
     const parts: [most_parts + 1]socket.Part = @splat(partOf("a"));
+    if (!system.refuses_many_parts) {
+        const sent = try support.check(socket.sendVectored(pair.own, &parts, parts.len));
+        try std.testing.expect(sent > 0 and sent <= parts.len);
+        return pair.peerReads(@intCast(sent));
+    }
     try support.expectResult(most_parts, socket.sendVectored(pair.own, &parts, most_parts));
     try support.expectResult(-Errno.message_size, socket.sendVectored(pair.own, &parts, most_parts + 1));
 }
@@ -267,7 +274,10 @@ test "a close with a linger of 0 resets the connection: ECONNRESET, then end of 
     try support.expectResult(0, socket.close(connection.peer));
     try support.untilReady(connection.own, .readable);
     var byte: [1]u8 = undefined;
-    try support.expectResult(-Errno.connection_reset, socket.receive(connection.own, &byte, 1));
+    const result = socket.receive(connection.own, &byte, 1);
+    if (result == 0 and system.isWine()) return support.skip(support.emulator.no_reset);
+    try support.expectResult(-Errno.connection_reset, result);
+    if (!system.forgets_resets) return;
     try support.expectResult(0, socket.receive(connection.own, &byte, 1));
     try support.expectResult(-Errno.broken_pipe, socket.send(connection.own, "a", 1));
 }
@@ -279,6 +289,7 @@ test "takeError tells a reset once" {
     try support.expectResult(0, socket.setOption(connection.peer, .linger_s, 0));
     try support.expectResult(0, socket.close(connection.peer));
     try support.untilReady(connection.own, .readable);
+    if (!system.forgets_resets) return support.skip("this system tells a reset to every receive, and to nobody who asks");
     try support.expectResult(-Errno.connection_reset, socket.takeError(connection.own));
     try support.expectResult(0, socket.takeError(connection.own));
 }
@@ -310,27 +321,41 @@ test "options are read back as they were set" {
     };
     const descriptor = try support.check(socket.create(ipv4));
     defer support.closeDescriptor(descriptor);
+    var has_gap = false;
     for (cases) |case| {
         if (!system.has_shared_ports and isOfSharing(case.option)) continue;
         for (case.values) |wanted| {
-            try support.expectResult(0, socket.setOption(descriptor, case.option, wanted));
+            const result = socket.setOption(descriptor, case.option, wanted);
+            if (isWineGap(result)) {
+                has_gap = true;
+                continue;
+            }
+            try support.expectResult(0, result);
             var value: i32 = 12345;
             try support.expectResult(0, socket.getOption(descriptor, case.option, &value));
             try std.testing.expectEqual(wanted, value);
         }
     }
+    if (has_gap) return support.skip(no_keep_alive);
 }
 
 test "each option is the kernel's option of that name" {
     const descriptor = try support.check(socket.create(ipv4));
     defer support.closeDescriptor(descriptor);
+    var has_gap = false;
     for (system.native_options) |case| {
-        try support.expectResult(0, socket.setOption(descriptor, case.option, case.value));
+        const result = socket.setOption(descriptor, case.option, case.value);
+        if (isWineGap(result)) {
+            has_gap = true;
+            continue;
+        }
+        try support.expectResult(0, result);
         // SO_LINGER is a structure whose first word says whether it is on.
         var value: [2]i32 = @splat(0);
         try support.expectResult(0, system.nativeOption(descriptor, case.level, case.name, &value));
         try std.testing.expectEqual(case.kernel_value, value[0]);
     }
+    if (has_gap) return support.skip(no_keep_alive);
 }
 
 test "setting one option changes no other" {
@@ -344,23 +369,23 @@ test "setting one option changes no other" {
         .reuse_port,
         .linger_s,
     };
+    var has_gap = false;
     for (options) |changed| {
-        if (!system.has_shared_ports and isOfSharing(changed)) continue;
         const descriptor = try support.check(socket.create(ipv4));
         defer support.closeDescriptor(descriptor);
-        var before: [options.len]i32 = undefined;
-        for (options, &before) |option, *value| {
-            if (option == .reuse_port and !system.has_shared_ports) continue;
-            try support.expectResult(0, socket.getOption(descriptor, option, value));
+        if (!system.has_shared_ports and isOfSharing(changed)) continue;
+        if (try optionOf(descriptor, changed) == null) {
+            has_gap = true;
+            continue;
         }
+        var before: [options.len]?i32 = undefined;
+        for (options, &before) |option, *value| value.* = try optionOf(descriptor, option);
         try support.expectResult(0, socket.setOption(descriptor, changed, 11));
         for (options, before) |option, old| {
-            if (option == .reuse_port and !system.has_shared_ports) continue;
-            var value: i32 = undefined;
-            try support.expectResult(0, socket.getOption(descriptor, option, &value));
-            try std.testing.expectEqual(option == changed, value != old);
+            try std.testing.expectEqual(option == changed, try optionOf(descriptor, option) != old);
         }
     }
+    if (has_gap) return support.skip(no_keep_alive);
 }
 
 test "a new socket does not linger" {
@@ -462,6 +487,26 @@ fn expectAddresses(family: u32) !void {
     try std.testing.expect(own_local.port != own_peer.port);
     try std.testing.expectEqual(support.loopback(family, own_local.port), own_local);
 }
+
+/// Null for what this system has not.
+fn optionOf(descriptor: i32, option: socket.Option) !?i32 {
+    var value: i32 = 12345;
+    const result = socket.getOption(descriptor, option, &value);
+    if (option == .reuse_port and !system.has_shared_ports) {
+        try support.expectResult(-Errno.not_supported, result);
+        return null;
+    }
+    if (isWineGap(result)) return null;
+    try support.expectResult(0, result);
+    return value;
+}
+
+/// Wine 8 does not know the options of keep-alive.
+fn isWineGap(result: i32) bool {
+    return result == -Errno.no_such_option and system.isWine();
+}
+
+const no_keep_alive = "Wine does not know the times and the count of keep-alive";
 
 /// Of a port by several sockets of a stream.
 fn isOfSharing(option: socket.Option) bool {

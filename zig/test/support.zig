@@ -75,6 +75,9 @@ pub const external = @import("support/external.zig");
 /// Whether bytes that arrive are told also while earlier ones are unread.
 pub const tells_every_change = builtin.os.tag != .windows;
 
+/// Whether a half that we have closed ourselves is told like one that the peer has closed.
+pub const tells_own_shutdown = builtin.os.tag != .windows;
+
 /// The ways in which a backend waits: epoll has epoll_pwait2(2), and the older epoll_pwait(2), which counts in
 /// milliseconds.
 pub const Wait = enum { usual, in_milliseconds };

@@ -33,6 +33,7 @@ const queue = @import("../queue.zig");
 const registration_file = @import("iocp/registration.zig");
 const registry_file = @import("iocp/registry.zig");
 const ring_file = @import("../ring.zig");
+const sockets = @import("../socket/windows.zig");
 const windows = @import("../windows.zig");
 
 const Errno = windows.Errno;
@@ -73,10 +74,11 @@ pub fn close(q: *Queue) i32 {
 pub fn register(q: *Queue, descriptor: i32, token: Token, interest: u32, delivery: queue.Delivery) i32 {
     const registry = q.registry orelse return -Errno.bad_descriptor;
     const base = afd.baseOf(windows.toSocket(descriptor), afd.askProvider) orelse return unfit(descriptor);
+    const kind: registry_file.SocketKind = .{ .base = base, .is_datagram = sockets.isDatagram(descriptor) };
     registry.lock();
     defer registry.unlock();
     if (registry.findOpen(descriptor) != null) return -Errno.exists;
-    return registry.add(descriptor, base, token, interest, delivery);
+    return registry.add(descriptor, kind, token, interest, delivery);
 }
 
 pub fn reregister(q: *Queue, descriptor: i32, token: Token, interest: u32, delivery: queue.Delivery) i32 {

@@ -42,10 +42,7 @@ pub fn listen(descriptor: i32, backlog: i32) i32 {
 
 pub fn accept(descriptor: i32) i32 {
     const accepted = windows.accept(windows.toSocket(descriptor), null, null);
-    if (accepted == windows.invalid_socket) {
-        if (windows.WSAGetLastError() == Code.connection_reset) return -Errno.connection_aborted;
-        return windows.lastFailureOf(descriptor);
-    }
+    if (accepted == windows.invalid_socket) return acceptFailure(descriptor);
     const handle = windows.toHandle(windows.toDescriptor(accepted));
     const result = windows.setNonBlocking(accepted, true);
     if (result == 0 and windows.SetHandleInformation(handle, handle_is_inherited, 0) != 0) {
@@ -56,12 +53,18 @@ pub fn accept(descriptor: i32) i32 {
     return failure;
 }
 
+/// The connection that broke while it waited is gone; the next may be there.
+pub fn acceptFailure(descriptor: i32) i32 {
+    if (windows.WSAGetLastError() == Code.connection_reset) return -Errno.connection_aborted;
+    return windows.lastFailureOf(descriptor);
+}
+
 /// `-EINPROGRESS` means: wait until writable, then ask `takeError`.
 pub fn connect(descriptor: i32, address: *const Address) i32 {
     var native: NativeAddress = undefined;
     const length = native.fromAddress(address) orelse return -Errno.address_family_not_supported;
     native.replaceWildcard();
-    if (typeOf(descriptor) == Type.datagram) {
+    if (isDatagram(descriptor)) {
         reportRefusals(descriptor, true);
     } else if (native.isLoopback()) failAtOnce(descriptor);
     return finishConnect(windows.connect(windows.toSocket(descriptor), &native, length), descriptor);
@@ -194,6 +197,10 @@ pub fn getRaw(descriptor: i32, level: i32, name: i32, comptime Value: type, valu
 fn getRawOption(descriptor: i32, level: i32, name: i32, value: *i32) i32 {
     value.* = 0;
     return getRaw(descriptor, level, name, i32, value);
+}
+
+pub fn isDatagram(descriptor: i32) bool {
+    return typeOf(descriptor) == Type.datagram;
 }
 
 fn typeOf(descriptor: i32) i32 {

@@ -66,11 +66,18 @@ pub const has_unix_pairs = true;
 pub const has_passing = true;
 pub const has_credentials = true;
 pub const has_abstract_names = false;
+/// A vectored call has a limit of parts, above which it does nothing.
+pub const refuses_many_parts = true;
+/// The reset of a connection is told to one call; from then on it is at its end.
+pub const forgets_resets = true;
 pub const has_shared_ports = true;
 pub const has_status_flags = true;
 
 /// unix(4)
+pub const loopback_interface = "lo0";
 pub const longest_path_bytes = 104;
+
+pub const more_than_a_poll_fetches = 1500;
 
 /// What the kernel gives of a socket's buffer for each byte that is asked for.
 pub const buffer_factor = 1;
@@ -239,6 +246,10 @@ pub fn sendWithSignal(descriptor: i32, bytes: []const u8) i32 {
 
 pub fn hasUnixSockets() bool {
     return true;
+}
+
+pub fn isWine() bool {
+    return false;
 }
 
 pub fn hasIpv6Loopback() bool {

@@ -1,4 +1,4 @@
-//! What user-mode emulators of Linux leave out (qemu-user 7.2 all of it). Each gap is found out by a raw call, to which a
+//! What user-mode emulators of Linux leave out (qemu-user 7.2 all of it), and Wine of Windows. Each gap is found out by a raw call, to which a
 //! kernel has another answer; so a test is skipped on no kernel, and under no emulator that has learnt better.
 
 const std = @import("std");
@@ -41,6 +41,7 @@ pub fn knowsMulticastInterface(family: u32) bool {
     return result != -support.Errno.no_such_option;
 }
 
+pub const no_reset = "Wine takes the error of a connection that was reset before anybody can read it";
 pub const no_multicast_interface = "the emulator does not know the option of the interface for groups";
 
 /// A kernel passes on as many descriptors as the buffer for them has room for, here two of three, behind the sender's

@@ -56,11 +56,18 @@ pub const has_unix_pairs = false;
 pub const has_passing = false;
 pub const has_credentials = false;
 pub const has_abstract_names = false;
+/// A vectored call has a limit of parts, above which it does nothing.
+pub const refuses_many_parts = false;
+/// The reset of a connection is told to one call; from then on it is at its end.
+pub const forgets_resets = false;
 pub const has_shared_ports = false;
 pub const has_status_flags = false;
 
 /// A zero follows.
+pub const loopback_interface = "1";
 pub const longest_path_bytes = 107;
+
+pub const more_than_a_poll_fetches = 600;
 
 /// What the kernel gives of a socket's buffer for each byte that is asked for.
 pub const buffer_factor = 1;

@@ -22,6 +22,7 @@ pub const Registration = struct {
     token: ring_file.Token,
     interest: u32,
     delivery: queue.Delivery,
+    is_datagram: bool,
     /// Through whom it is polled.
     driver: *Drivers.Driver,
     /// Events that are still to be told.
@@ -91,7 +92,7 @@ pub const Registration = struct {
     pub fn note(registration: *Registration, events: u32) bool {
         const fresh = events & registration.wanted;
         if (fresh == 0) return false;
-        registration.found |= toReadiness(fresh, registration.interest);
+        registration.found |= registration.toReadiness(fresh);
         if (registration.delivery == .edge) registration.wanted &= ~fresh;
         return registration.found != 0;
     }
@@ -102,6 +103,22 @@ pub const Registration = struct {
         registration.found = 0;
         if (found != 0 and registration.delivery == .one_shot) registration.wanted = 0;
         return found;
+    }
+
+    /// On a reset and on a failed connect whoever waits must look, for whatever it waits. Of a datagram socket it is an error
+    /// that waits to be fetched, after which the socket goes on. At the end of what the peer sends a read returns at once.
+    fn toReadiness(registration: *const Registration, events: u32) u32 {
+        const has_failed = events & (Event.abort | Event.connect_fail) != 0;
+        const is_broken = has_failed and !registration.is_datagram;
+        var asked: u32 = 0;
+        if (is_broken or events & (Event.receive | Event.accept | Event.disconnect) != 0) asked |= Readiness.readable;
+        if (is_broken or events & Event.send != 0) asked |= Readiness.writable;
+        if (events & Event.receive_expedited != 0) asked |= Readiness.priority;
+        var readiness = asked & registration.interest;
+        if (events & Event.disconnect != 0) readiness |= Readiness.read_closed;
+        if (has_failed) readiness |= Readiness.failed;
+        if (is_broken) readiness |= Readiness.read_closed | Readiness.write_closed | Readiness.hung_up;
+        return readiness;
     }
 };
 
@@ -114,19 +131,3 @@ pub fn toEvents(interest: u32) u32 {
     if (interest & Readiness.priority != 0) events |= Event.receive_expedited;
     return events;
 }
-
-/// On a reset and on a failed connect whoever waits must look, for whatever it waits. At the end of what the peer sends a
-/// read returns at once.
-fn toReadiness(events: u32, interest: u32) u32 {
-    const is_broken = events & (Event.abort | Event.connect_fail) != 0;
-    var asked: u32 = 0;
-    if (is_broken or events & (Event.receive | Event.accept | Event.disconnect) != 0) asked |= Readiness.readable;
-    if (is_broken or events & Event.send != 0) asked |= Readiness.writable;
-    if (events & Event.receive_expedited != 0) asked |= Readiness.priority;
-    var readiness = asked & interest;
-    if (events & Event.disconnect != 0) readiness |= Readiness.read_closed;
-    if (is_broken) readiness |= broken;
-    return readiness;
-}
-
-const broken = Readiness.read_closed | Readiness.write_closed | Readiness.hung_up | Readiness.failed;

@@ -106,7 +106,7 @@ pub const Registry = struct {
     pub fn add(
         registry: *Registry,
         descriptor: i32,
-        base: windows.Socket,
+        kind: SocketKind,
         token: Token,
         interest: u32,
         delivery: queue.Delivery,
@@ -120,7 +120,8 @@ pub const Registry = struct {
         registration.* = .{
             .operation = .{},
             .descriptor = descriptor,
-            .base = base,
+            .base = kind.base,
+            .is_datagram = kind.is_datagram,
             .token = token,
             .interest = interest,
             .delivery = delivery,
@@ -320,6 +321,9 @@ pub const Registry = struct {
         windows.free(registration);
     }
 };
+
+/// What is asked of a socket when it is registered.
+pub const SocketKind = struct { base: windows.Socket, is_datagram: bool };
 
 /// What packets are known by.
 pub const Key = struct {
