@@ -265,7 +265,7 @@ describe("what the host tells of a console", () => {
     const names = process.platform === "win32" ? (["SIGINT", "SIGBREAK"] as const) : (["SIGINT"] as const);
     for (const name of names) {
       const listeners = process.listenerCount(name);
-      const waiting = run(() => signal(name));
+      const waiting = run(() => signal(name), {});
       while (process.listenerCount(name) === listeners) await hostTurn();
       process.emit(name, name);
       expect(await waiting).toBe(name);

@@ -24,6 +24,7 @@ import { expectNothingLeftWhenCancelled } from "../support/cancel-everywhere.ts"
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, openReactor, patternOf } from "../support/loopback.ts";
 import { withoutNoise } from "../support/noise.ts";
+import { patient } from "../support/patience.ts";
 import { temporaryPath } from "../support/temporary.ts";
 
 const IS_WINDOWS = process.platform === "win32";
@@ -244,7 +245,7 @@ describe("runProcess", () => {
 describe("a child is cancelled at every suspend point", () => {
   expectNothingLeftBehind();
 
-  test("and nothing is left of it", () =>
+  const job = (): Promise<void> =>
     expectNothingLeftWhenCancelled(
       function* job() {
         const child = yield* start(COPY, { stdin: "pipe" });
@@ -254,7 +255,9 @@ describe("a child is cancelled at every suspend point", () => {
         yield* child.wait();
       },
       { leastPoints: 2 },
-    ));
+    );
+
+  test("and nothing is left of it", job, patient(60_000));
 });
 
 test("a start that is cancelled while it opens pipes starts nothing", () =>
