@@ -20,20 +20,6 @@ import { WATCH_FUNCTIONS } from "./functions/watch.ts";
 import { ADVICE, findLibrary, type FoundLibrary } from "./library-file.ts";
 import { whyNotLoadable } from "./library-header.ts";
 
-/** Every function of `zig/src/abi.zig`, a table for each family. */
-const FUNCTIONS = {
-  ...QUEUE_FUNCTIONS,
-  ...SOCKET_FUNCTIONS,
-  ...FILE_FUNCTIONS,
-  ...TERMINAL_FUNCTIONS,
-  ...UNIX_FUNCTIONS,
-  ...DATAGRAM_FUNCTIONS,
-  ...PROCESS_FUNCTIONS,
-  ...WATCH_FUNCTIONS,
-  ...BELONGING_FUNCTIONS,
-};
-
-type Symbols = Library<typeof FUNCTIONS>["symbols"];
 type Symbols = Library<ReturnType<typeof everyFunction>>["symbols"];
 
 /** The library's functions; any other of the same arguments may stand in for one. */
@@ -123,6 +109,7 @@ function everyFunction() {
     ...DATAGRAM_FUNCTIONS,
     ...PROCESS_FUNCTIONS,
     ...WATCH_FUNCTIONS,
+    ...BELONGING_FUNCTIONS,
   };
 }
 
