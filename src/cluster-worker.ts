@@ -110,7 +110,7 @@ async function afterOthers(then: () => void): Promise<void> {
 
 /**
  * Workers share the cores with one another, and mostly have nothing else to do. With two of them and the load on two cores a
- * message cost 1.2 to 1.4 times the CPU of one Worker without it, and 1.06 times with it.
+ * message cost 1.2 to 1.4 times the CPU of one Worker without it, and 1.06 to 1.2 times with it, on a busy machine.
  */
 const DOZE_US = 1_000;
 
