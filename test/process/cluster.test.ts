@@ -245,7 +245,9 @@ describe("a cluster", () => {
       await refused({ port: 70_000 });
       await refused({ graceMs: -1 });
       await refused({ sharing: "fair" });
-      await refused({ worker: 7 });`);
+      await refused({ worker: 7 });
+      try { blockOn(() => startCluster({ worker, port: 0 })); } catch ({ name, message }) { say(name + ": " + message); }
+      say(await left());`);
     expect(await script.line()).toBe("RangeError: startCluster: workers must be an integer from 1 to 1024, but is 0");
     expect(await script.line()).toStartWith("RangeError: startCluster: port must be");
     expect(await script.line()).toStartWith("RangeError: startCluster: graceMs must be");
@@ -253,6 +255,7 @@ describe("a cluster", () => {
       'TypeError: startCluster: sharing must be "kernel" or "descriptor", but is "fair"',
     );
     expect(await script.line()).toBe("TypeError: startCluster: worker must be the path or the URL of a file, but is 7");
-    expect(await script.end()).toEqual(ENDED_WELL);
+    expect(await script.line()).toStartWith("UnsupportedError: startCluster: no Worker is heard inside blockOn");
+    await expectNothingLeft(script);
   });
 });
