@@ -160,7 +160,10 @@ pub fn close(descriptor: i32) void {
 
 /// select. A connect that has failed is told as an exception. Returns 0 when it took too long.
 pub fn waitUntilReady(descriptor: i32, direction: support.Direction, timeout_ns: i64) i32 {
-    const timeout: TimeValue = .{ .seconds = @intCast(@divTrunc(timeout_ns, std.time.ns_per_s)), .microseconds = 0 };
+    const timeout: TimeValue = .{
+        .seconds = @intCast(@divTrunc(timeout_ns, std.time.ns_per_s)),
+        .microseconds = @intCast(@divTrunc(@rem(timeout_ns, std.time.ns_per_s), std.time.ns_per_us)),
+    };
     var wanted: SocketSet = .{ .count = 1, .sockets = @splat(toSocket(descriptor)) };
     var exceptional = wanted;
     const count = switch (direction) {

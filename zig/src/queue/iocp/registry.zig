@@ -365,6 +365,6 @@ const most_packets = 512;
 /// 2 KiB of stack.
 const settle_packets = 64;
 
-/// How long `destroy` waits for packets that must come: half a minute of a system that is not well.
-const most_waits = 300;
+/// How long `destroy` waits for packets that must come: a second of a system that is not well, as a thread waits that ends.
+const most_waits = 10;
 const wait_ms = 100;
