@@ -58,6 +58,7 @@ pub const has_duplicates = true;
 pub const has_descriptor_limit = true;
 pub const has_signals = true;
 pub const has_watching = false;
+pub const has_process_groups = true;
 pub const has_processes = false;
 pub const has_terminals = true;
 pub const has_speed_constants = false;

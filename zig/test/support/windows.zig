@@ -48,6 +48,7 @@ pub const has_duplicates = false;
 pub const has_descriptor_limit = false;
 pub const has_signals = false;
 pub const has_watching = false;
+pub const has_process_groups = false;
 pub const has_processes = false;
 pub const has_terminals = false;
 pub const has_speed_constants = false;
