@@ -219,6 +219,7 @@ test "the end of the peer's half does not turn a wait for writing into a spin" {
 
 test "a reset is told to whoever waits, for whatever" {
     try support.external.needKeptErrors();
+    var has_gap = false;
     for ([_]u32{ both, readable, writable, 0 }) |interest| {
         var poller: Poller = undefined;
         try poller.open(8);
@@ -234,9 +235,13 @@ test "a reset is told to whoever waits, for whatever" {
         try std.testing.expectEqual(interest | closed, told);
         var byte: [1]u8 = undefined;
         const result = socket.receive(connection.own, &byte, 1);
-        if (result == 0 and support.system.isWine()) return support.skip(support.emulator.no_reset);
+        if (result == 0 and support.system.isWine()) {
+            has_gap = true;
+            continue;
+        }
         try support.expectResult(-Errno.connection_reset, result);
     }
+    if (has_gap) return support.skip(support.emulator.no_reset);
 }
 
 test "a refused connection is told as a failure, and takeError says which" {

@@ -326,6 +326,17 @@ pub fn openForAppending(path: [*:0]const u8) !i32 {
     return support.check(linux.call(.openat, .{ working_folder, path, read_write | append | create | type_cloexec, 0o600 }));
 }
 
+/// A regular file, which has no name any more.
+pub fn openUnfit() !i32 {
+    const path = "bun-reactor-unfit";
+    const descriptor = try openForAppending(path);
+    errdefer close(descriptor);
+    _ = try support.check(removeFile(path));
+    return descriptor;
+}
+
+pub const closeUnfit = close;
+
 pub fn removeFile(path: [*:0]const u8) i32 {
     return linux.call(.unlinkat, .{ working_folder, path, 0 });
 }

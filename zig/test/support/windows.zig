@@ -231,6 +231,16 @@ pub fn hasUnixSockets() bool {
     return true;
 }
 
+/// A handle that is no socket: an event's.
+pub fn openUnfit() !i32 {
+    const handle = CreateEventA(null, 1, 0, null) orelse return error.SystemCallFailed;
+    return @intCast(@intFromPtr(handle));
+}
+
+pub fn closeUnfit(number: i32) void {
+    std.debug.assert(CloseHandle(toHandle(number)) != 0);
+}
+
 pub fn removeFile(path: [*:0]const u8) i32 {
     return if (DeleteFileA(path) != 0) 0 else -Errno.no_entry;
 }
@@ -293,6 +303,8 @@ const family_ipv6 = 23;
 const type_stream = 1;
 const handle_is_inherited: u32 = 1;
 
+extern "kernel32" fn CloseHandle(handle: *anyopaque) callconv(.winapi) i32;
+extern "kernel32" fn CreateEventA(security: ?*anyopaque, is_manual: i32, is_set: i32, name: ?[*:0]const u8) callconv(.winapi) ?*anyopaque;
 extern "kernel32" fn DeleteFileA(path: [*:0]const u8) callconv(.winapi) i32;
 extern "kernel32" fn GetCurrentThreadId() callconv(.winapi) u32;
 extern "kernel32" fn GetHandleInformation(handle: *anyopaque, flags: *u32) callconv(.winapi) i32;
