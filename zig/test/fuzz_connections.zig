@@ -24,8 +24,6 @@ const step_count = support.system.steps_of_slow_fuzz;
 /// So often what is owed is waited for.
 const steps_between_settlements = 300;
 const ring_capacity = 32;
-/// Soon full.
-const buffer_bytes = 16 * 1024;
 
 test "random operations on connections: no event for a dead token, none lost, none that cannot be" {
     const seed = try chosenSeed();
@@ -210,10 +208,7 @@ const Source = struct {
     is_full: bool,
 
     fn open(generation: u32) !Source {
-        const connection: Connection = try .open(socket.Address.ipv4);
-        errdefer connection.close();
-        try support.expectResult(0, socket.setOption(connection.own, .send_buffer_bytes, buffer_bytes));
-        try support.expectResult(0, socket.setOption(connection.peer, .receive_buffer_bytes, buffer_bytes));
+        const connection: Connection = try .openSmall(socket.Address.ipv4);
         return .{
             .own = connection.own,
             .peer = connection.peer,

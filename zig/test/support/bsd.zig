@@ -58,6 +58,7 @@ pub const has_duplicates = true;
 pub const has_descriptor_limit = true;
 pub const has_signals = true;
 pub const has_watching = false;
+pub const has_process_groups = true;
 pub const has_processes = false;
 pub const has_terminals = true;
 pub const has_speed_constants = false;
@@ -105,9 +106,15 @@ pub fn openPair() ![2]i32 {
     return ends;
 }
 
-/// POSIX promises the lowest free number.
-pub fn openPairWithNumber(_: i32) ![2]i32 {
-    return openPair();
+/// POSIX promises the lowest free number, but another thread may have closed one.
+pub fn openPairWithNumber(number: i32) ![2]i32 {
+    const ends = try openPair();
+    if (ends[0] == number) return ends;
+    if (ends[1] == number) return .{ ends[1], ends[0] };
+    defer close(ends[0]);
+    errdefer close(ends[1]);
+    try duplicateTo(ends[0], number);
+    return .{ number, ends[1] };
 }
 
 pub fn openPipe() ![2]i32 {
@@ -164,6 +171,12 @@ pub fn close(descriptor: i32) void {
 
 pub fn duplicate(descriptor: i32) !i32 {
     return support.check(resultOf(c.dup(descriptor)));
+}
+
+/// Makes `number` refer to what `descriptor` refers to, whatever it was before.
+pub fn duplicateTo(descriptor: i32, number: i32) !void {
+    try support.expectResult(number, resultOf(c.dup2(descriptor, number)));
+    _ = try support.check(resultOf(fcntl(number, Command.set_descriptor_flags, close_on_exec)));
 }
 
 /// poll(2). Returns 0 when it took too long.

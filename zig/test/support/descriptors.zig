@@ -91,13 +91,25 @@ pub const Connection = struct {
     pub fn open(family: u32) !Connection {
         const own = try support.check(socket.create(family));
         errdefer support.closeDescriptor(own);
-        return openFrom(own, family);
+        return openFrom(own, family, null);
+    }
+
+    /// With buffers that are soon full.
+    pub fn openSmall(family: u32) !Connection {
+        const own = try support.check(socket.create(family));
+        errdefer support.closeDescriptor(own);
+        return openFrom(own, family, small_buffer_bytes);
     }
 
     /// Connects a socket that is the caller's until it has succeeded.
-    pub fn openFrom(own: i32, family: u32) !Connection {
+    pub fn openFrom(own: i32, family: u32, buffer_bytes: ?i32) !Connection {
         const listener = try listen(family);
         defer support.closeDescriptor(listener);
+        // Before there is a connection, whose other side is told of the room once and may count on it.
+        if (buffer_bytes) |count| for ([_]i32{ listener, own }) |descriptor| {
+            try support.expectResult(0, socket.setOption(descriptor, .send_buffer_bytes, count));
+            try support.expectResult(0, socket.setOption(descriptor, .receive_buffer_bytes, count));
+        };
         var address: socket.Address = undefined;
         try support.expectResult(0, socket.localAddress(listener, &address));
         const result = socket.connect(own, &address);
@@ -114,6 +126,8 @@ pub const Connection = struct {
         support.closeDescriptor(connection.own);
         support.closeDescriptor(connection.peer);
     }
+
+    pub const small_buffer_bytes = 32 * 1024;
 };
 
 /// A listening socket on the loopback address, on a port that the kernel chose.

@@ -53,6 +53,7 @@ pub const has_duplicates = true;
 pub const has_descriptor_limit = true;
 pub const has_signals = true;
 pub const has_watching = true;
+pub const has_process_groups = true;
 pub const has_processes = true;
 pub const has_terminals = true;
 pub const has_speed_constants = true;
@@ -108,9 +109,15 @@ pub fn openPair() ![2]i32 {
     return ends;
 }
 
-/// POSIX promises the lowest free number.
-pub fn openPairWithNumber(_: i32) ![2]i32 {
-    return openPair();
+/// POSIX promises the lowest free number, but another thread may have closed one.
+pub fn openPairWithNumber(number: i32) ![2]i32 {
+    const ends = try openPair();
+    if (ends[0] == number) return ends;
+    if (ends[1] == number) return .{ ends[1], ends[0] };
+    defer close(ends[0]);
+    errdefer close(ends[1]);
+    try duplicateTo(ends[0], number);
+    return .{ number, ends[1] };
 }
 
 pub fn openPipe() ![2]i32 {

@@ -48,6 +48,7 @@ pub const has_duplicates = false;
 pub const has_descriptor_limit = false;
 pub const has_signals = false;
 pub const has_watching = false;
+pub const has_process_groups = false;
 pub const has_processes = false;
 pub const has_terminals = false;
 pub const has_speed_constants = false;
@@ -88,18 +89,13 @@ pub fn isAsleep(_: Thread) !bool {
 const yields_until_asleep = 200;
 
 pub fn openPair() ![2]i32 {
-    const connection: support.Connection = try .open(ipv4);
+    const connection: support.Connection = try .openSmall(ipv4);
     errdefer connection.close();
     for ([_]i32{ connection.own, connection.peer }) |descriptor| {
         try support.expectResult(0, socket.setOption(descriptor, .no_delay, 1));
-        try support.expectResult(0, socket.setOption(descriptor, .send_buffer_bytes, buffer_bytes));
-        try support.expectResult(0, socket.setOption(descriptor, .receive_buffer_bytes, buffer_bytes));
     }
     return .{ connection.own, connection.peer };
 }
-
-/// Soon full, so that tests that fill them are quick.
-const buffer_bytes = 32 * 1024;
 
 /// Nobody promises who gets a free number next, but somebody gets it soon.
 pub fn openPairWithNumber(number: i32) ![2]i32 {
@@ -117,7 +113,7 @@ pub fn openPairWithNumber(number: i32) ![2]i32 {
 
 fn connectPair(own: i32) ![2]i32 {
     errdefer close(own);
-    const connection: support.Connection = try .openFrom(own, ipv4);
+    const connection: support.Connection = try .openFrom(own, ipv4, support.Connection.small_buffer_bytes);
     return .{ connection.own, connection.peer };
 }
 
