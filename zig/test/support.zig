@@ -6,7 +6,7 @@
 //! is blocked is read from the kernel where it tells, not guessed from a pause.
 //!
 //! What only the operating system itself can be asked is in `support/linux.zig`, `support/bsd.zig` and
-//! `support/windows.zig`; what it has not is a constant there, by which a test skips itself.
+//! `support/windows.zig`; what the systems have and do otherwise is in `support/features.zig`, by which a test skips itself.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -40,6 +40,7 @@ pub const Ring = ring.Ring;
 pub const Token = ring.Token;
 
 pub const emulator = @import("support/emulator.zig");
+pub const external = @import("support/external.zig");
 pub const features = @import("support/features.zig");
 
 pub const Connection = descriptors.Connection;
@@ -68,8 +69,6 @@ pub const read_closed = Readiness.read_closed;
 pub const write_closed = Readiness.write_closed;
 pub const hung_up = Readiness.hung_up;
 pub const failed = Readiness.failed;
-
-pub const external = @import("support/external.zig");
 
 /// The ways in which a backend waits: epoll has epoll_pwait2(2), and the older epoll_pwait(2), which counts in
 /// milliseconds.
@@ -215,7 +214,7 @@ pub const Poller = struct {
 
     /// Says, as whoever has read or written must, that the kernel said "would block".
     pub fn rearm(poller: *Poller, descriptor: i32, interest: u32) !void {
-        if (@hasDecl(queue, "rearm")) try expectResult(0, queue.rearm(&poller.queue, descriptor, interest));
+        try expectResult(0, queue.rearm(&poller.queue, descriptor, interest));
     }
 
     /// Nothing is ready now.
