@@ -1,27 +1,25 @@
 /** The native library and its contract suite, for any target. */
 
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { buildLibrary } from "../pack/libraries.ts";
+import { TARGETS } from "../targets.ts";
 import { outcomeOfCommand, outcomeOfZig, type Outcome, sumOf } from "./outcome.ts";
 import type { Workplace } from "./platform.ts";
 import { runToEnd } from "./run.ts";
 
 /**
- * Builds the library of a target as it is released.
+ * Builds the library of a target as it is packed.
  *
- * @param target As Zig names it, such as `aarch64-linux`.
+ * @param target As Node.js names it, such as `linux-arm64`.
  * @returns its path
- * @throws Error if it cannot be built, with what the compiler said
+ * @throws Error if it cannot be built; what the compiler said is on standard error
  */
-export async function buildLibrary({ root, zig, scratch }: Workplace, target: string): Promise<string> {
-  const prefix = join(scratch, "libraries", target);
-  const build = [zig, "build", `-Dtarget=${target}`, "-Doptimize=ReleaseFast", "--prefix", prefix];
-  const run = await runToEnd(build, { folder: join(root, "zig"), limitMs: BUILD_LIMIT_MS });
-  if (run.exitCode !== 0) throw new Error(`the library for ${target} cannot be built:\n${run.output}`);
-  const folder = join(prefix, "lib");
-  const library = readdirSync(folder).find((name) => /\.(so|dylib|dll)$/.test(name));
-  if (library === undefined) throw new Error(`the build for ${target} made no library in ${folder}`);
-  return join(folder, library);
+export function libraryFor({ root, scratch }: Workplace, target: string): string {
+  const folders = { zigFolder: join(root, "zig"), outputFolder: join(scratch, "libraries") };
+  return buildLibrary(
+    TARGETS.find(({ name }) => name === target)!,
+    folders,
+  ).path;
 }
 
 /** Runs the contract suite. The options say of which target, and what runs it: `-Dtarget=aarch64-linux`, `-fqemu`. */

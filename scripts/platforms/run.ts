@@ -1,5 +1,7 @@
 /** A program that is run to its end, or to its limit. */
 
+import { constants } from "node:os";
+
 export interface RunOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly folder: string;
@@ -20,13 +22,14 @@ export interface Run {
 
 export async function runToEnd(command: readonly string[], options: RunOptions): Promise<Run> {
   const startMs = performance.now();
-  const child = Bun.spawn([...command], {
+  const child = Bun.spawn(["sh", "-c", RUN, "sh", ...command], {
     cwd: options.folder,
     env: { ...process.env, ...options.environment },
     stdio: ["ignore", "pipe", "pipe"],
-    // A group of its own, which can be ended as a whole.
+    // A session of its own, which can be ended as a whole.
     detached: true,
   });
+  running.add(child.pid);
   const output = { text: "" };
   const reading = Promise.all([child.stdout, child.stderr].map((stream) => gather(stream, output)));
   let isOverLimit = false;
@@ -38,12 +41,34 @@ export async function runToEnd(command: readonly string[], options: RunOptions):
   clearTimeout(limit);
   // What it has left running would keep its outputs open, and serves nobody.
   endGroup(child.pid);
+  running.delete(child.pid);
   await Promise.race([reading, Bun.sleep(LATE_OUTPUT_MS)]);
   if (typeof options.log === "string") await Bun.write(options.log, output.text);
-  const { exitCode } = child;
-  const signal = child.signalCode === null ? null : String(child.signalCode);
+  const { exitCode, signal } = endOf(child);
   return { output: output.text, exitCode, signal, isOverLimit, durationMs: performance.now() - startMs };
 }
+
+/** Ends all that runs now: nobody else could, because each has a session of its own. */
+export function endEverything(): void {
+  for (const processId of running) endGroup(processId);
+}
+
+const running = new Set<number>();
+
+/**
+ * The shell is what leads the session. A program that led it would get each terminal that it opens for its own, and a SIGHUP
+ * when that is closed.
+ */
+const RUN = '"$@"\nexit $?';
+
+/** How the program ended, of which the shell tells by its own exit code. */
+function endOf({ exitCode, signalCode }: Bun.Subprocess): Pick<Run, "exitCode" | "signal"> {
+  if (exitCode === null) return { exitCode, signal: String(signalCode) };
+  const signal = Object.entries(constants.signals).find(([, number]) => exitCode === SIGNALLED + number)?.[0];
+  return signal === undefined ? { exitCode, signal: null } : { exitCode: null, signal };
+}
+
+const SIGNALLED = 128;
 
 /** The first line that a program prints, or null if it is not there or does not work. */
 export function firstLineOf(command: readonly string[]): string | null {

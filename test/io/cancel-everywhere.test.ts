@@ -59,6 +59,8 @@ import { errorOf } from "../support/loopback.ts";
 import { temporaryPath } from "../support/temporary.ts";
 import { pathName } from "../support/unix.ts";
 import { settingsOf } from "../support/terminals.ts";
+import { needs } from "../support/needs.ts";
+import { testUnless } from "../support/platform.ts";
 
 /** More than a pipe or a socket holds, so that the writer has to wait. */
 const MESSAGE = new Uint8Array(1_000_000);
@@ -289,7 +291,7 @@ describe("cancelled at every suspend point, nothing is left of", () => {
       { leastPoints: 10, isFair: isOfPeer },
     ));
 
-  test("a serial port, and what it was set to", async () => {
+  testUnless(needs("serialPorts"))("a serial port, and what it was set to", async () => {
     using pty = await run(() => openPty());
     const before = await settingsOf(pty.path);
     await expectNothingLeftWhenCancelled(

@@ -27,7 +27,7 @@ import { errorOf, openReactor, WAYS } from "../support/loopback.ts";
 import { temporaryPath, temporaryFolder } from "../support/temporary.ts";
 import { settingsOf, speedOf } from "../support/terminals.ts";
 import { describeUnless, testUnless } from "../support/platform.ts";
-import { needs } from "../support/needs.ts";
+import { firstOf, needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
@@ -297,7 +297,7 @@ describeUnless(needs("serialPorts"))("what is no serial port", () => {
 const SETPRIV = pathOf("setpriv");
 const MAY_NOT_DROP = SETPRIV === null || process.getuid?.() !== 0 ? "it needs setpriv(1) and an administrator" : null;
 
-testUnless(MAY_NOT_DROP)(
+testUnless(firstOf(needs("serialPorts"), MAY_NOT_DROP))(
   "the system refuses a port to other programs while it is open, and words tell them",
   async () => {
     await run(function* main() {

@@ -11,6 +11,22 @@ describe("a run", () => {
     expect(run.output.split("\n").sort()).toEqual(["", "err", "out"]);
   });
 
+  test("that a signal ends tells which", async () => {
+    const run = await runToEnd(["sh", "-c", "kill -SEGV $$"], { folder: tmpdir(), limitMs: 60_000 });
+    expect(run).toMatchObject({ exitCode: null, signal: "SIGSEGV", isOverLimit: false });
+  });
+
+  test("gets no terminal for its own that it opens", async () => {
+    // The sixth field of proc(5) is the session, which the program must not lead, and the seventh its terminal.
+    const run = await runToEnd(["sh", "-c", 'read -r line < /proc/$$/stat; echo "$$ $line"'], {
+      folder: tmpdir(),
+      limitMs: 60_000,
+    });
+    const [own, , , , , group, session] = run.output.replace(/\(.*\)/, "-").split(" ");
+    expect(session).not.toBe(own);
+    expect(session).toBe(group);
+  });
+
   test("gets the variables that it is given, and those of this process", async () => {
     const program = "console.log(process.env.OF_THE_TEST, process.env.PATH !== undefined)";
     const options = { folder: tmpdir(), limitMs: 60_000, environment: { OF_THE_TEST: "here" } };

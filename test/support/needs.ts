@@ -6,8 +6,14 @@ import { gap, type Gaps } from "./platform.ts";
 /** The reason not to run a test of these features; null where all of them are there. */
 export function needs(...features: readonly Feature[]): string | null {
   const missing = features.find((feature) => !isSupported(feature));
-  return missing === undefined ? null : `${process.platform} has no ${missing}`;
+  if (missing !== undefined) return `${process.platform} has no ${missing}`;
+  return firstOf(...features.map((feature) => gap(GAPS[feature] ?? {})));
 }
+
+/** What an emulator lacks of features that the platform has. */
+const GAPS: Readonly<Partial<Record<Feature, Gaps>>> = {
+  serialPorts: { "qemu-user": "qemu-user 10 does not know TIOCGEXCL, without which no port is taken alone" },
+};
 
 /** The reason of a test that is about unix stream sockets, besides what else it needs. */
 export const NEEDS_UNIX_SOCKETS = gap({ wine: "wine 8 has no unix sockets" });

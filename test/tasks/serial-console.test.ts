@@ -7,12 +7,14 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { openReactor } from "../support/loopback.ts";
 import { settingsOf, speedOf } from "../support/terminals.ts";
 import { runToEnd } from "./program.ts";
+import { needs } from "../support/needs.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
 
 beforeAll(openReactor);
 
 const PROGRAM = fileURLToPath(new URL("../../tasks/serial-console.ts", import.meta.url));
 
-describe("serial-console in a terminal", () => {
+describeUnless(needs("serialPorts"))("serial-console in a terminal", () => {
   expectNothingLeftBehind();
 
   test("sends each key, shows each byte, and leaves the terminal and the port as they were", () =>
@@ -73,16 +75,19 @@ describe("serial-console in a terminal", () => {
 describe("serial-console with pipes", () => {
   expectNothingLeftBehind();
 
-  test("sends its input as it is, the escape key included, and ends when the port is quiet", () =>
-    run(function* main() {
-      using line = yield* openPty({ raw: true });
-      const child = yield* startWith("AT\x01x\r", ["--port", line.path, "--quiet-ms", "0"]);
-      expect(yield* readText(line.controller, 5)).toBe("AT\x01x\r");
-      expect(yield* promise(child.exited)).toBe(0);
-      expect(yield* promise(child.stderr.text())).toBe("");
-    }));
+  testUnless(needs("serialPorts"))(
+    "sends its input as it is, the escape key included, and ends when the port is quiet",
+    () =>
+      run(function* main() {
+        using line = yield* openPty({ raw: true });
+        const child = yield* startWith("AT\x01x\r", ["--port", line.path, "--quiet-ms", "0"]);
+        expect(yield* readText(line.controller, 5)).toBe("AT\x01x\r");
+        expect(yield* promise(child.exited)).toBe(0);
+        expect(yield* promise(child.stderr.text())).toBe("");
+      }),
+  );
 
-  test("shows what comes after the end of its input, and reports a hang-up", () =>
+  testUnless(needs("serialPorts"))("shows what comes after the end of its input, and reports a hang-up", () =>
     run(function* main() {
       using line = yield* openPty({ raw: true });
       using output = yield* openPipe();
@@ -96,7 +101,8 @@ describe("serial-console with pipes", () => {
       expect(yield* output.reader.readToEnd()).toHaveLength(0);
       expect(yield* promise(child.exited)).toBe(1);
       expect(yield* promise(child.stderr.text())).toBe(`${line.path} was hung up\n`);
-    }));
+    }),
+  );
 
   test.each([
     [["--port", "/dev/null"], 1, "tcgetattr ENOTTY /dev/null: /dev/null is a character device, and no terminal"],
@@ -111,7 +117,7 @@ describe("serial-console with pipes", () => {
     expect({ ...end, stderr: end.stderr.split("\n")[0] }).toEqual({ exitCode, stdout: "", stderr: message });
   });
 
-  test("says what the device does not take", () =>
+  testUnless(needs("serialPorts"))("says what the device does not take", () =>
     run(function* main() {
       using line = yield* openPty();
       const end = yield* promise(runToEnd("serial-console.ts", "--port", line.path, "--parity", "even"));
@@ -120,7 +126,8 @@ describe("serial-console with pipes", () => {
         stdout: "",
         stderr: `serial port ${line.path} does not take parity even (it is none): choose what the device can do\n`,
       });
-    }));
+    }),
+  );
 });
 
 /** Starts the program with a terminal as its standard input and output. */

@@ -217,9 +217,9 @@ test "a speed that has a constant can be read by those who know no other, and an
 
 test "a terminal is exclusive once, and again when it was given back" {
     if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
-    try emulator.needTerminalRequest(.exclusive);
     const pair: Terminals = try .open();
     defer pair.close();
+    try emulator.needRequestOf(pair.peer, .exclusive);
     for (0..2) |_| {
         try support.expectResult(0, terminal.setExclusive(pair.peer, true));
         try support.expectResult(-Errno.busy, terminal.setExclusive(pair.peer, true));
@@ -246,7 +246,7 @@ test "a pair of terminals has no line: nothing is unsent, a break goes nowhere, 
     try support.expectResult(1, file.write(pair.peer, "x", 1));
     try support.expectResult(0, terminal.unsentBytes(pair.peer));
     try emulator.needTerminalRequest(.transmitter);
-    try emulator.needTerminalRequest(.begin_break);
+    try emulator.needRequestOf(pair.peer, .begin_break);
     try emulator.needTerminalRequest(.modem_lines);
     try support.expectResult(-Errno.not_a_terminal, terminal.isTransmitterEmpty(pair.peer));
     try support.expectResult(0, terminal.setBreak(pair.peer, true));

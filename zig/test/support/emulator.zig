@@ -28,6 +28,15 @@ pub fn needTerminalRequest(comptime request: TerminalRequest) !void {
     return support.skip("the emulator does not know the terminal request " ++ @tagName(request));
 }
 
+/// The same of a request that every terminal answers: newer emulators say of one that they do not know that this is no terminal.
+pub fn needRequestOf(terminal: i32, comptime request: TerminalRequest) !void {
+    try needTerminalRequest(request);
+    if (builtin.os.tag != .linux) return;
+    var answer: [64]u8 = undefined;
+    if (linux.call(.ioctl, .{ terminal, @intFromEnum(request), &answer }) != -support.Errno.not_a_terminal) return;
+    return support.skip("the emulator does not know the terminal request " ++ @tagName(request));
+}
+
 /// Kernels have this option of IPv4 since Linux 1.2 and of IPv6 since 2.2, whatever they are built with.
 pub fn knowsMulticastInterface(family: u32) bool {
     const is_ipv4 = family == library.socket.Address.ipv4;
