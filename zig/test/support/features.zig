@@ -49,6 +49,8 @@ pub const has_unix_pairs = !is_windows;
 pub const has_passing = !is_windows;
 pub const has_credentials = !is_windows;
 pub const has_abstract_names = is_linux;
+/// A connect to a unix socket whose backlog is full would block; elsewhere it is refused.
+pub const waits_at_full_backlog = is_linux;
 /// unix(7), unix(4); on Windows a zero must follow.
 pub const longest_path_bytes = if (is_linux) 108 else if (is_windows) 107 else 104;
 
@@ -56,6 +58,8 @@ pub const longest_path_bytes = if (is_linux) 108 else if (is_windows) 107 else 1
 pub const has_shared_ports = !is_windows;
 /// A vectored call has a limit of parts, above which it does nothing.
 pub const refuses_many_parts = !is_windows;
+/// A second connect reports the end of the first, once.
+pub const tells_connect_once = !is_windows;
 /// The reset of a connection is told to one call; from then on it is at its end.
 pub const forgets_resets = !is_windows;
 /// What the kernel gives of a socket's buffer for each byte that is asked for: socket(7).
