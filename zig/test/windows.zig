@@ -108,11 +108,14 @@ test "a cancelled poll's memory is kept until its packet came, and then given ba
     const idle = outstanding(&poller);
     try poller.register(pair.own, token, readable, .edge);
     try std.testing.expectEqual(idle + 1, outstanding(&poller));
+    const memory = poller.queue.registry.?.table.find(pair.own).?;
     try poller.deregister(pair.own);
     // Nobody has fetched the packet: the kernel may still write.
     try std.testing.expectEqual(idle + 1, outstanding(&poller));
+    try std.testing.expect(isAllocated(memory));
     try poller.wake();
     while (outstanding(&poller) > idle) _ = try poller.wait();
+    try std.testing.expect(!isAllocated(memory));
 }
 
 test "polls that are cancelled while they are answered write to nobody else's memory" {
@@ -194,6 +197,24 @@ test "a queue that is closed with polls pending, answered and cancelled leaves n
     try std.testing.expectEqual(before, system.countDescriptors());
 }
 
+test "bytes that somebody has read before the poll are not told, though the driver has answered" {
+    for ([_]queue.Delivery{ .level, .one_shot }) |delivery| {
+        var poller: Poller = undefined;
+        try poller.open(8);
+        defer poller.close();
+        const pair: Pair = try .open();
+        defer pair.close();
+
+        try poller.register(pair.own, token, readable, delivery);
+        try poller.expectNothing();
+        try pair.peerWrites("a");
+        try support.expectRead(pair.own, "a");
+        try poller.expectNothing();
+        try pair.peerWrites("b");
+        try poller.expectOnly(token, readable);
+    }
+}
+
 test "a poll outlives the thread that has submitted it" {
     var poller: Poller = undefined;
     try poller.open(8);
@@ -270,6 +291,70 @@ test "rearm during a blocked poll of another thread takes effect at once" {
     try support.expectResult(1, try blocked.join());
     try support.expectEntry(token, readable, poller.take().?);
 }
+
+test "rearms of one thread and polls of another lose nothing" {
+    var poller: Poller = undefined;
+    try poller.open(64);
+    defer poller.close();
+    var pairs: [4]Pair = undefined;
+    for (&pairs) |*pair| pair.* = try .open();
+    defer for (pairs) |pair| pair.close();
+    for (pairs, 0..) |pair, slot| try poller.register(pair.own, support.tokenOf(@intCast(slot)), readable, .edge);
+
+    var server: Server = .{ .poller = &poller };
+    const thread = try std.Thread.spawn(.{}, Server.run, .{&server});
+    const outcome = server.feed(&pairs);
+    server.is_stopped.store(true, .release);
+    const wake_result = queue.wake(&poller.queue);
+    thread.join();
+    try outcome;
+    try support.expectResult(0, wake_result);
+    try support.expectResult(0, server.failure.load(.acquire));
+}
+
+/// One thread polls and counts what is told of each source; the test's own writes, waits until that was told, reads all
+/// there is, and asks for more.
+const Server = struct {
+    poller: *Poller,
+    told: [4]std.atomic.Value(u32) = @splat(.init(0)),
+    failure: std.atomic.Value(i32) = .init(0),
+    is_stopped: std.atomic.Value(bool) = .init(false),
+
+    const rounds = 300;
+
+    fn run(server: *Server) void {
+        while (!server.is_stopped.load(.acquire)) {
+            const result = server.poller.poll(queue.forever);
+            if (result < 0) return server.failure.store(result, .release);
+            while (server.poller.take()) |entry| _ = server.told[entry.token.slot].fetchAdd(1, .acq_rel);
+        }
+    }
+
+    fn feed(server: *Server, pairs: *const [4]Pair) !void {
+        for (0..rounds) |round| {
+            const slot = round % pairs.len;
+            const before = server.told[slot].load(.acquire);
+            try support.write(pairs[slot].peer, "a");
+            try server.untilTold(slot, before);
+            // An edge may have been told of bytes that are read already.
+            while (try support.drain(pairs[slot].own) == 0) {
+                const seen = server.told[slot].load(.acquire);
+                try support.expectResult(0, queue.rearm(&server.poller.queue, pairs[slot].own, readable));
+                try server.untilTold(slot, seen);
+            }
+            try support.expectResult(0, queue.rearm(&server.poller.queue, pairs[slot].own, readable));
+        }
+    }
+
+    fn untilTold(server: *Server, slot: usize, before: u32) !void {
+        const deadline_ns = support.clock.monotonicNow_ns() + support.patience_ns;
+        while (server.told[slot].load(.acquire) == before) {
+            if (server.failure.load(.acquire) != 0) return error.PollFailed;
+            if (support.clock.monotonicNow_ns() > deadline_ns) return error.NothingHappened;
+            support.yield();
+        }
+    }
+};
 
 test "rearm of what is not registered is refused" {
     var poller: Poller = undefined;
@@ -461,7 +546,10 @@ test "the table of registrations finds each descriptor, whatever came and went" 
         model.toggle(index);
         try std.testing.expectEqual(model.count(), table.count);
     }
-    while (table.first()) |registration| table.remove(registration);
+    // As a queue does that is closed.
+    for (0..table.places.len) |place| {
+        while (table.places[place]) |registration| table.remove(registration);
+    }
     try std.testing.expectEqual(0, table.count);
 }
 
@@ -512,6 +600,13 @@ fn expectLastIsAccepted(listener: i32) !void {
         if (socket.receive(accepted, &byte, 1) == 1) return;
     }
 }
+
+/// Whether the process's heap has such a block.
+fn isAllocated(memory: *anyopaque) bool {
+    return HeapValidate(calls.GetProcessHeap().?, 0, memory) != 0;
+}
+
+extern "kernel32" fn HeapValidate(heap: *anyopaque, flags: u32, memory: *anyopaque) callconv(.winapi) i32;
 
 /// Looks into the backend: polls whose packets nobody has fetched.
 fn outstanding(poller: *Poller) usize {
