@@ -48,7 +48,8 @@ async function listenAt(name: string): Promise<Server> {
   return server;
 }
 
-class SocketPipe implements HostPipe {
+/** Over a socket that is paused, and whose halves end apart. */
+export class SocketPipe implements HostPipe {
   /** What the socket has brought, and nobody has read yet. */
   private chunk: Uint8Array | null = null;
   private hasEnded = false;
@@ -60,12 +61,12 @@ class SocketPipe implements HostPipe {
   constructor(
     private readonly socket: Socket,
     readonly childDescriptor: number,
-    private readonly tell: Teller,
+    private tell: Teller,
   ) {
     socket.on("data", (chunk: Uint8Array) => {
       socket.pause();
       this.chunk = chunk;
-      tell(Readiness.READABLE);
+      this.tell(Readiness.READABLE);
     });
     socket.on("end", () => this.end());
     socket.on("close", () => this.end());
@@ -82,6 +83,7 @@ class SocketPipe implements HostPipe {
   }
 
   close(): void {
+    this.tell = tellNobody;
     this.socket.removeAllListeners("data");
     this.socket.end(() => this.socket.destroy());
     this.socket.resume();
@@ -133,6 +135,10 @@ class SocketPipe implements HostPipe {
     this.end();
     this.tell(Readiness.WRITABLE | Readiness.WRITE_CLOSED);
   }
+}
+
+function tellNobody(): void {
+  // Nobody waits for a pipe that is closed.
 }
 
 /** The negated number that an error of Node.js has. */

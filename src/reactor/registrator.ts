@@ -50,13 +50,22 @@ export class Registrator {
   }
 
   /**
-   * Replaces the interest, and re-arms: what is ready now is reported again. On Windows, where changes are not reported by
-   * themselves, whoever takes events with `drain` does this when a read or a write has said `EAGAIN`.
+   * Replaces the interest, and re-arms: what is ready now is reported again.
    * @throws SystemError `ENOENT` if the descriptor was closed meanwhile
    */
   reregister(source: Source, interest: Interest): void {
     this.check(this.modify(source, interest));
     source.armed = interest;
+  }
+
+  /**
+   * Says that what was reported of an edge source is not so any more, because a read or a write has said `EAGAIN`, and is to be
+   * reported again. For whoever takes events with `drain`; a task that waits for the source does this by itself. On Windows
+   * nothing is reported a second time without it; elsewhere the kernel knows, and it costs nothing.
+   * @throws SystemError `ENOENT` if the descriptor was closed meanwhile
+   */
+  rearm(source: Source, interest: Interest): void {
+    if (this.driver.armsForEachWait === true) this.check(this.queue.rearm(source.descriptor, interest));
   }
 
   /**
@@ -83,7 +92,7 @@ export class Registrator {
     const wanted = isEdge ? EVERYTHING : source.armed | interest;
     if (source.slot === NO_SLOT) return this.add(source, wanted);
     const isAskedAgain = isEdge && (source.armed & interest) === interest;
-    const result = isAskedAgain ? this.askAgain(source, interest) : this.rearm(source, wanted);
+    const result = isAskedAgain ? this.askAgain(source, interest) : this.renew(source, wanted);
     if (result >= 0) return;
     // Those who waited for the old file are told; who asks now gets an answer about what the number is now.
     if (result !== NOT_REGISTERED) this.check(result);
@@ -94,7 +103,7 @@ export class Registrator {
   disarm(source: Source): void {
     if (source.delivery !== Delivery.ONE_SHOT || source.slot === NO_SLOT) return;
     if (source.wanted === 0) this.letGo(source);
-    else if (source.wanted !== source.armed) this.rearm(source, source.wanted);
+    else if (source.wanted !== source.armed) this.renew(source, source.wanted);
   }
 
   /** The source that a token stands for; null if its owner is gone. */
@@ -143,7 +152,7 @@ export class Registrator {
    * A source that can be re-armed no more is one whose number was closed while it was armed, and that may be another file's
    * by now: whoever still waits for it is told, and does not wait for a file that it never meant.
    */
-  private rearm(source: Source, interest: Interest): number {
+  private renew(source: Source, interest: Interest): number {
     const result = this.modify(source, interest);
     if (result >= 0) source.armed = interest;
     else this.expel(source);

@@ -7,10 +7,12 @@ import { cancel, join, spawn } from "../../src/core/task-operations.ts";
 import { yieldNow } from "../../src/core/yield-now.ts";
 import { each } from "../../src/flow/each.ts";
 import { signal, signals } from "../../src/host/signal.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
 import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { PRELUDE, Script } from "../support/script.ts";
 import { virtualRunner } from "./virtually.ts";
+import { describeUnless, gap } from "../support/platform.ts";
 
 /** A signal that the test runner does not use itself. */
 const NAME = "SIGUSR2";
@@ -36,7 +38,7 @@ afterEach(() => {
   expect(listeners()).toBe(0);
 });
 
-describe("signal", () => {
+describeUnless(gap({ win32: "nobody can send a signal to a process of win32" }))("signal", () => {
   test("waits for the next signal, and returns its name", async () => {
     const received = run(() => signal(NAME), {});
     await Promise.resolve();
@@ -98,7 +100,7 @@ describe("signal", () => {
   });
 });
 
-describe("signals", () => {
+describeUnless(gap({ win32: "nobody can send a signal to a process of win32" }))("signals", () => {
   test("gives one signal after the other", async () => {
     using subscription = signals([NAME, OTHER]);
     for (const name of [NAME, OTHER, NAME] as const) {
@@ -197,7 +199,7 @@ describe("signals", () => {
   });
 });
 
-describe("in a process of its own", () => {
+describeUnless(gap({ win32: "nobody can send a signal to a process of win32" }))("in a process of its own", () => {
   const source = (body: string): string => `${PRELUDE}
     import { each } from "../../src/flow/each.ts";
 import { signal, signals } from ${JSON.stringify(new URL("../../src/host/signal.ts", import.meta.url).href)};
@@ -255,5 +257,19 @@ import { signal, signals } from ${JSON.stringify(new URL("../../src/host/signal.
     );
     expect(await script.line()).toBe("UnsupportedError: signal: a Worker gets no signals, only the main thread does");
     expect(await script.end()).toMatchObject({ exitCode: 0, signal: null });
+  });
+});
+
+describe("what the host tells of a console", () => {
+  test("ends a wait like a signal: Ctrl-C, Ctrl-Break", async () => {
+    const names = process.platform === "win32" ? (["SIGINT", "SIGBREAK"] as const) : (["SIGINT"] as const);
+    for (const name of names) {
+      const listeners = process.listenerCount(name);
+      const waiting = run(() => signal(name), {});
+      while (process.listenerCount(name) === listeners) await hostTurn();
+      process.emit(name, name);
+      expect(await waiting).toBe(name);
+      expect(process.listenerCount(name)).toBe(listeners);
+    }
   });
 });

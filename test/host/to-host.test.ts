@@ -23,6 +23,8 @@ import {
 } from "../../src/to-host.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { connectToSelf, leftSince, openSockets, patternOf, readAll } from "../support/loopback.ts";
+import { testUnless } from "../support/platform.ts";
+import { NEEDS_POSIX_PROGRAMS, NEEDS_RESETS } from "../support/needs.ts";
 
 afterAll(() => shutdown());
 
@@ -136,7 +138,7 @@ describe("a TCP connection", () => {
     });
   });
 
-  test("that breaks is told to whoever reads the stream", async () => {
+  testUnless(NEEDS_RESETS)("that breaks is told to whoever reads the stream", async () => {
     await run(function* main() {
       const { client, server } = yield* connectToSelf();
       using _server = server;
@@ -173,7 +175,7 @@ describe("the host's streams", () => {
     expect(received.equals(Buffer.from(sent))).toBe(true);
   });
 
-  test("of Node: a child process that is written to and read from", async () => {
+  testUnless(NEEDS_POSIX_PROGRAMS)("of Node: a child process that is written to and read from", async () => {
     const { spawn: spawnProcess } = await import("node:child_process");
     const child = spawnProcess("cat", { stdio: ["pipe", "pipe", "inherit"] });
     const sent = Buffer.from(patternOf(300_000));

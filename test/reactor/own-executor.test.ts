@@ -64,7 +64,10 @@ class CallbackLoop implements DriverClient {
   }
 
   private dispatch(): void {
-    this.reactor.drain((source, readiness) => this.callbacks.get(source)?.(readiness));
+    this.reactor.drain((source, readiness) => {
+      this.callbacks.get(source)?.(readiness);
+      if (this.callbacks.has(source)) this.reactor.registrator().rearm(source, Interest.READABLE);
+    });
   }
 }
 

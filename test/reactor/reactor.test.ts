@@ -21,6 +21,7 @@ import { sendUrgently } from "../support/kinds.ts";
 import { EventCounter, readUntilEmpty } from "../support/libc.ts";
 import { connectToSelf } from "../support/loopback.ts";
 import { internalsOf, TestReactor, untilParked } from "../support/reactors.ts";
+import { gap, testUnless } from "../support/platform.ts";
 
 /** A wait that nothing in these tests outlasts. */
 const AN_HOUR_MS = 3_600_000;
@@ -192,31 +193,34 @@ describe("a parked reactor", () => {
     expect(await running).toBe(Readiness.READABLE);
   });
 
-  test("tells a source that was registered by hand for reading of out-of-band data as well, once it is waited for", async () => {
-    await using own = new TestReactor();
-    await own.run(function* main() {
-      const { client, server } = yield* connectToSelf();
-      using _client = client;
-      using _server = server;
-      const source = own.reactor.registrator().register(server.descriptor, Interest.READABLE);
-      yield* client.write("x");
-      yield* ready(source, Interest.READABLE);
-      const waiting = yield* spawn(() => ready(source, Interest.PRIORITY));
-      yield* yieldNow();
-      // Bytes that are known do not end the wait.
-      expect(waiting.state).toBe("suspended");
-      sendUrgently(client.descriptor, 33);
-      expect((yield* join(waiting)) & Readiness.PRIORITY).toBe(Readiness.PRIORITY);
-      // Nor does out-of-band data end a wait for bytes, of which there are none once they are read.
-      readUntilEmpty(server.descriptor);
-      source.clearReadable();
-      const reading = yield* spawn(() => ready(source, Interest.READABLE));
-      yield* yieldNow();
-      expect(reading.state).toBe("suspended");
-      yield* client.write("y");
-      expect((yield* join(reading)) & Readiness.READABLE).toBe(Readiness.READABLE);
-    });
-  });
+  testUnless(gap({ win32: "this test sends by libc" }))(
+    "tells a source that was registered by hand for reading of out-of-band data as well, once it is waited for",
+    async () => {
+      await using own = new TestReactor();
+      await own.run(function* main() {
+        const { client, server } = yield* connectToSelf();
+        using _client = client;
+        using _server = server;
+        const source = own.reactor.registrator().register(server.descriptor, Interest.READABLE);
+        yield* client.write("x");
+        yield* ready(source, Interest.READABLE);
+        const waiting = yield* spawn(() => ready(source, Interest.PRIORITY));
+        yield* yieldNow();
+        // Bytes that are known do not end the wait.
+        expect(waiting.state).toBe("suspended");
+        sendUrgently(client.descriptor, 33);
+        expect((yield* join(waiting)) & Readiness.PRIORITY).toBe(Readiness.PRIORITY);
+        // Nor does out-of-band data end a wait for bytes, of which there are none once they are read.
+        readUntilEmpty(server.descriptor);
+        source.clearReadable();
+        const reading = yield* spawn(() => ready(source, Interest.READABLE));
+        yield* yieldNow();
+        expect(reading.state).toBe("suspended");
+        yield* client.write("y");
+        expect((yield* join(reading)) & Readiness.READABLE).toBe(Readiness.READABLE);
+      });
+    },
+  );
 
   test("survives the event of a one-shot source that was registered by hand and that no task waits for", async () => {
     using counter = new EventCounter(1);
@@ -227,22 +231,25 @@ describe("a parked reactor", () => {
     expect(await running).toBe(Readiness.READABLE);
   });
 
-  test("goes on when signals interrupt its poll", async () => {
-    using counter = new EventCounter();
-    await using own = new TestReactor();
-    let signals = 0;
-    const note = (): void => void signals++;
-    process.on("SIGUSR2", note);
-    const running = own.run(() => readable(counter.descriptor));
-    await own.untilParked();
-    for (let count = 1; count <= 20; count++) {
-      process.kill(process.pid, "SIGUSR2");
-      while (signals < count) await hostTurn();
-    }
-    process.off("SIGUSR2", note);
-    counter.signal();
-    expect(await running).toBe(Readiness.READABLE);
-  });
+  testUnless(gap({ win32: "no signal interrupts a poll of win32" }))(
+    "goes on when signals interrupt its poll",
+    async () => {
+      using counter = new EventCounter();
+      await using own = new TestReactor();
+      let signals = 0;
+      const note = (): void => void signals++;
+      process.on("SIGUSR2", note);
+      const running = own.run(() => readable(counter.descriptor));
+      await own.untilParked();
+      for (let count = 1; count <= 20; count++) {
+        process.kill(process.pid, "SIGUSR2");
+        while (signals < count) await hostTurn();
+      }
+      process.off("SIGUSR2", note);
+      counter.signal();
+      expect(await running).toBe(Readiness.READABLE);
+    },
+  );
 });
 
 describe("the baton", () => {

@@ -114,8 +114,12 @@ function others(): { readonly listeners: number; readonly children: readonly str
   return { listeners, children: childrenOf(process.pid) };
 }
 
-/** The children of a process, zombies included (proc(5)); any of its threads may have started them. */
+/**
+ * The children of a process, zombies included (proc(5)); any of its threads may have started them. Where there is no /proc
+ * nobody is seen.
+ */
 function childrenOf(processId: number): string[] {
+  if (process.platform !== "linux") return [];
   const lists = readdirSync(`/proc/${processId}/task`).map((thread) => {
     try {
       return readFileSync(`/proc/${processId}/task/${thread}/children`, "utf8");

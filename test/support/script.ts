@@ -3,6 +3,7 @@
 import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { withoutNoise } from "./noise.ts";
 import { patient } from "./patience.ts";
 import { removeFolder } from "./temporary.ts";
@@ -31,7 +32,7 @@ export interface ScriptOptions {
  */
 export const preludeFor = (entry: string): string => `
 import * as reactor from ${JSON.stringify(entry)};
-import { countReactorThreads, whenParked, whenParkedAlone } from ${JSON.stringify(new URL("./parked.ts", import.meta.url).href)};
+import { countReactorThreads, whenParked, whenParkedAlone } from ${JSON.stringify(modulePath("./parked.ts"))};
 const { blockOn, connect, listen, run, shutdown, sleep, spawn, promise } = reactor;
 // A Worker that starts waits in an event queue of Bun's as well, and opens what it needs later; until it is up, the
 // executor's thread polls.
@@ -40,7 +41,7 @@ const whenUp = (then) => threadIsUp() ? whenParked(then) : setImmediate(whenUp, 
 `;
 
 /** The same with the sources of this checkout. */
-export const PRELUDE = preludeFor(new URL("../../src/index.ts", import.meta.url).href);
+export const PRELUDE = preludeFor(modulePath("../../src/index.ts"));
 
 export class Script implements AsyncDisposable {
   private readonly child: Bun.Subprocess<"pipe", "pipe", "pipe">;
@@ -154,3 +155,8 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
 
 /** Far more than any of the programs takes: it only keeps a program that hangs from hanging the tests. */
 const SAFETY_LIMIT_MS = patient(20_000);
+
+/** The path of a module, to import it from anywhere; with slashes, which Windows takes as well. */
+function modulePath(relative: string): string {
+  return fileURLToPath(new URL(relative, import.meta.url)).replaceAll("\\", "/");
+}
