@@ -36,7 +36,7 @@ interface Measured {
 }
 
 /** Before the first round of a server, so that its code is compiled in each Worker. */
-const FIRST_WARMUP_MS = 1_000;
+const FIRST_WARMUP_MS = 3_000;
 /** Before every other round, so that its connections are in full swing. */
 const WARMUP_MS = 150;
 

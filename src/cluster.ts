@@ -13,6 +13,7 @@
  */
 
 import { DEFAULT_CLEANUP_MS } from "./core/cleanup-timer.ts";
+import { hostRuns } from "./core/current-system.ts";
 import { assertInteger, assertTime, describeValue, UnsupportedError } from "./core/errors.ts";
 import type { Operation } from "./core/operation.ts";
 import { scope } from "./core/scope-region.ts";
@@ -60,7 +61,7 @@ export interface ClusterOptions extends Omit<ListenOptions, "reusePort"> {
  * Another program of the same user can listen on the same port beside a cluster whose sharing is `kernel`: the connections are
  * spread over both.
  * @throws what `listen` throws; `ClusterError` if a Worker ends before it listens; UnsupportedError for a sharing that the
- *   platform does not have; RangeError and TypeError for options that are none
+ *   platform does not have, and in `blockOn`; RangeError and TypeError for options that are none
  */
 export function* startCluster(options: ClusterOptions): Operation<Cluster> {
   const { workers = coreCount(), sharing = defaultSharing() } = options;
@@ -71,6 +72,10 @@ export function* startCluster(options: ClusterOptions): Operation<Cluster> {
   assertTime("startCluster: cleanupMs", cleanupMs);
   assertSharing(sharing);
   const file = toFile(options.worker);
+  if (!(yield* hostRuns()))
+    throw new UnsupportedError(
+      "startCluster: no Worker is heard inside blockOn, which blocks the thread: use run instead",
+    );
   const place = sharing === "kernel" ? yield* reserve(options) : yield* listen(options);
   const cluster = new Cluster(place, sharing, graceMs, cleanupMs);
   let isUp = false;

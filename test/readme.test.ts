@@ -66,6 +66,17 @@ test("the server with a limit ends gracefully: it takes nobody new, and waits fo
   expect(await server.exited).toBe(0);
 });
 
+test("the cluster listens, echoes, and ends by a signal", async () => {
+  await using server = start("cluster.ts", program("cluster.ts").replace("port: 7000", "port: 0"));
+  const port = Number((await firstLine(server.stdout)).split(":").at(-1));
+  using client = await Client.connect(port);
+  expect(await client.echo("hello")).toBe("hello");
+  client.end();
+  server.kill("SIGTERM");
+  // As `main` does, and a shell counts: 128 and the number of SIGTERM.
+  expect(await server.exited).toBe(143);
+});
+
 test("the test of an hour passes, with bun test, in a project that has installed the package", async () => {
   await using runner = start("retry.test.ts", program("retry.test.ts"), ["test"]);
   expect(await runner.exited).toBe(0);

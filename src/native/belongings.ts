@@ -4,7 +4,13 @@
  */
 
 import { type Pointer, toArrayBuffer } from "bun:ffi";
-import { DESCRIPTORS_BYTES, type NativeFunctions, nativeLibrary, QUEUE_PAGE_BYTES } from "./library.ts";
+import {
+  DESCRIPTORS_BYTES,
+  type NativeFunctions,
+  nativeLibrary,
+  QUEUE_PAGE_BYTES,
+  type QueueFunctions,
+} from "./library.ts";
 
 /** Memory for a queue, by its address, which any thread can be told. It goes when the last thread that has it lets go. */
 export type QueueMemory = number;
@@ -14,7 +20,7 @@ export function allocateQueue({ functions } = nativeLibrary()): QueueMemory {
 }
 
 /** This thread has the memory from now on, until what is returned is collected as garbage or the thread ends. */
-export function retainQueue(memory: QueueMemory, functions: NativeFunctions): ArrayBuffer {
+export function retainQueue(memory: QueueMemory, functions: QueueFunctions): ArrayBuffer {
   functions.queue_retain(memory as Pointer);
   return adopt(memory as Pointer, QUEUE_PAGE_BYTES, functions.queue_release);
 }
@@ -22,74 +28,84 @@ export function retainQueue(memory: QueueMemory, functions: NativeFunctions): Ar
 /** The functions as a Worker calls them: what they open is closed when the Worker is gone. */
 export function closingWithThread(functions: NativeFunctions): NativeFunctions {
   const own = new OwnDescriptors(functions);
-  const notingPair = (result: number, pair: Int32Array): number => {
-    if (result >= 0) for (const descriptor of pair.subarray(0, 2)) own.note(descriptor);
-    return result;
-  };
   return {
     ...functions,
-    socket_create: (family) => own.note(functions.socket_create(family)),
-    socket_accept: (listener) => own.note(functions.socket_accept(listener)),
-    datagram_create: (families) => own.note(functions.datagram_create(families)),
-    unix_create: (kind) => own.note(functions.unix_create(kind)),
-    unix_make_pair: (kind, pair) => notingPair(functions.unix_make_pair(kind, pair), pair as Int32Array),
-    file_open: (path, access) => own.note(functions.file_open(path, access)),
-    file_duplicate: (descriptor) => own.note(functions.file_duplicate(descriptor)),
-    file_make_pipe: (pair) => notingPair(functions.file_make_pipe(pair), pair as Int32Array),
-    terminal_open_controller: () => own.note(functions.terminal_open_controller()),
-    terminal_open_peer: (controller) => own.note(functions.terminal_open_peer(controller)),
-    process_open: (processId) => own.note(functions.process_open(processId)),
-    watch_open: () => own.note(functions.watch_open()),
-    socket_close: (descriptor) => {
-      own.forget(descriptor);
-      return functions.socket_close(descriptor);
-    },
+    socket_create: (family) => own.open((place) => functions.noted_socket_create(family, place)),
+    socket_accept: (listener) => own.open((place) => functions.noted_socket_accept(listener, place)),
+    datagram_create: (family) => own.open((place) => functions.noted_datagram_create(family, place)),
+    unix_create: (kind) => own.open((place) => functions.noted_unix_create(kind, place)),
+    unix_make_pair: (kind, pair) =>
+      own.openPair(pair, (first, second) => functions.noted_unix_make_pair(kind, pair, first, second)),
+    file_open: (path, access) => own.open((place) => functions.noted_file_open(path, access, place)),
+    file_make_pipe: (pair) =>
+      own.openPair(pair, (first, second) => functions.noted_file_make_pipe(pair, first, second)),
+    terminal_open_controller: () => own.open((place) => functions.noted_terminal_open_controller(place)),
+    terminal_open_peer: (controller) => own.open((place) => functions.noted_terminal_open_peer(controller, place)),
+    process_open: (processId) => own.open((place) => functions.noted_process_open(processId, place)),
+    watch_open: () => own.open((place) => functions.noted_watch_open(place)),
+    socket_close: (descriptor) => own.close(descriptor),
   };
 }
 
-/** What is noted here is closed when the thread is gone without having closed it, as a Worker that is terminated does. */
+/**
+ * What is noted here is closed when the thread is gone without having closed it, as a Worker that is terminated does. Native
+ * code notes it, within the call that opens it; here is known which places are free.
+ */
 class OwnDescriptors {
-  private readonly lists: Int32Array[] = [];
-  private readonly freePlaces: number[] = [];
-  private readonly placeOf = new Map<number, number>();
+  /** The addresses of places in native lists. */
+  private readonly freePlaces: Pointer[] = [];
+  private readonly placeOf = new Map<number, Pointer>();
 
   constructor(private readonly functions: NativeFunctions) {}
 
-  /** Notes what a call has opened; passes its result on, which is an error if it is below zero. */
-  note(descriptor: number): number {
-    if (descriptor < 0) return descriptor;
-    if (this.freePlaces.length === 0) this.takeList();
-    const place = this.freePlaces.pop()!;
-    this.placeOf.set(descriptor, place);
-    this.listOf(place)[place % PLACES] = descriptor + 1;
+  /** Calls what opens one, with a place for it; passes its result on, which is an error if it is below zero. */
+  open(call: (place: Pointer) => number): number {
+    const place = this.takePlace();
+    const descriptor = call(place);
+    if (descriptor < 0) this.freePlaces.push(place);
+    else this.placeOf.set(descriptor, place);
     return descriptor;
   }
 
-  /** To be called before a descriptor is closed: right after that, its number may be another thread's. */
-  forget(descriptor: number): void {
-    const place = this.placeOf.get(descriptor);
-    if (place === undefined) return;
-    this.listOf(place)[place % PLACES] = 0;
-    this.placeOf.delete(descriptor);
-    this.freePlaces.push(place);
+  /** The same for what opens two, whose numbers are in the pair then. */
+  openPair(pair: unknown, call: (first: Pointer, second: Pointer) => number): number {
+    const first = this.takePlace();
+    const second = this.takePlace();
+    const result = call(first, second);
+    if (result < 0) this.freePlaces.push(second, first);
+    else {
+      const [one, other] = pair as Int32Array;
+      this.placeOf.set(one!, first).set(other!, second);
+    }
+    return result;
   }
 
-  private listOf(place: number): Int32Array {
-    return this.lists[Math.trunc(place / PLACES)]!;
+  /** Closes one, and what was not opened here as well. */
+  close(descriptor: number): number {
+    const place = this.placeOf.get(descriptor);
+    if (place === undefined) return this.functions.socket_close(descriptor);
+    this.placeOf.delete(descriptor);
+    this.freePlaces.push(place);
+    return this.functions.noted_close(descriptor, place);
+  }
+
+  private takePlace(): Pointer {
+    if (this.freePlaces.length === 0) this.takeList();
+    return this.freePlaces.pop()!;
   }
 
   private takeList(): void {
     const { descriptors_allocate, descriptors_release } = this.functions;
-    const memory = adopt(refuseNull(descriptors_allocate()), DESCRIPTORS_BYTES, descriptors_release);
-    const first = this.lists.push(new Int32Array(memory)) * PLACES - PLACES;
-    for (let place = first + PLACES - 1; place >= first; place--) this.freePlaces.push(place);
-    // The heap must have the list for as long as the thread lives, whatever becomes of those who write in it.
-    lists.push(memory);
+    const list = refuseNull(descriptors_allocate());
+    // The heap must have the list for as long as the thread lives, whatever becomes of those who note something in it.
+    lists.push(adopt(list, DESCRIPTORS_BYTES, descriptors_release));
+    for (let offset = DESCRIPTORS_BYTES - PLACE_BYTES; offset >= 0; offset -= PLACE_BYTES)
+      this.freePlaces.push((Number(list) + offset) as Pointer);
   }
 }
 
-/** `Descriptors.capacity` in `zig/src/belongings.zig`. */
-const PLACES = DESCRIPTORS_BYTES / 4;
+/** `Descriptors.places` in `zig/src/belongings.zig`. */
+const PLACE_BYTES = 4;
 
 const lists: ArrayBuffer[] = [];
 

@@ -17,6 +17,7 @@ import { readFileSync, statSync } from "node:fs";
 /** Why a file cannot be loaded into this process, as the end of a sentence about it; null if its header is no reason. */
 export function whyNotLoadable(path: string): string | null {
   if (!statSync(path).isFile()) return "it is no file";
+  // In one call: a Worker that is terminated between several would leave the descriptor open.
   const { buffer, byteOffset, byteLength } = readFileSync(path);
   return judge(new DataView(buffer, byteOffset, byteLength));
 }

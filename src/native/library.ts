@@ -8,6 +8,7 @@
 
 import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { existsSync } from "node:fs";
+import { BELONGING_FUNCTIONS } from "./functions/belongings.ts";
 import { DATAGRAM_FUNCTIONS } from "./functions/datagram.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
 import { PROCESS_FUNCTIONS } from "./functions/process.ts";
@@ -19,24 +20,15 @@ import { WATCH_FUNCTIONS } from "./functions/watch.ts";
 import { ADVICE, findLibrary, type FoundLibrary } from "./library-file.ts";
 import { whyNotLoadable } from "./library-header.ts";
 
-/** Every function of `zig/src/abi.zig`, a table for each family. */
-const FUNCTIONS = {
-  ...QUEUE_FUNCTIONS,
-  ...SOCKET_FUNCTIONS,
-  ...FILE_FUNCTIONS,
-  ...TERMINAL_FUNCTIONS,
-  ...UNIX_FUNCTIONS,
-  ...DATAGRAM_FUNCTIONS,
-  ...PROCESS_FUNCTIONS,
-  ...WATCH_FUNCTIONS,
-};
-
-type Symbols = Library<typeof FUNCTIONS>["symbols"];
+type Symbols = Library<ReturnType<typeof everyFunction>>["symbols"];
 
 /** The library's functions; any other of the same arguments may stand in for one. */
 export type NativeFunctions = {
   readonly [Name in keyof Symbols]: (...given: Parameters<Symbols[Name]>) => ReturnType<Symbols[Name]>;
 };
+
+/** Those that the reactor thread calls. */
+export type QueueFunctions = Pick<NativeFunctions, keyof typeof QUEUE_FUNCTIONS>;
 
 /** `abi_version` in `zig/src/abi.zig`. */
 export const ABI_VERSION = 4;
@@ -99,11 +91,31 @@ export function nativeLibrary(): LoadedLibrary {
  * Opens and checks one file.
  * @param lookUp what the message of an error tells besides
  */
-export function loadLibrary(path: string, { tried, advice }: LookUp = NO_LOOK_UP): LoadedLibrary {
-  const file = { path, tried, advice };
-  checkHeader(file);
-  checkAbi(file);
-  return { path, functions: open(file, FUNCTIONS) };
+export function loadLibrary(path: string, lookUp: LookUp = NO_LOOK_UP): LoadedLibrary {
+  return { path, functions: load({ ...lookUp, path }, everyFunction()) };
+}
+
+/**
+ * Every function of `zig/src/abi.zig`, a table for each family. Made when it is needed, so that the program of the reactor
+ * thread is without those that it does not call.
+ */
+function everyFunction() {
+  return {
+    ...QUEUE_FUNCTIONS,
+    ...SOCKET_FUNCTIONS,
+    ...FILE_FUNCTIONS,
+    ...TERMINAL_FUNCTIONS,
+    ...UNIX_FUNCTIONS,
+    ...DATAGRAM_FUNCTIONS,
+    ...PROCESS_FUNCTIONS,
+    ...WATCH_FUNCTIONS,
+    ...BELONGING_FUNCTIONS,
+  };
+}
+
+/** Opens and checks a file for the reactor thread, whose program has no more than it needs. */
+export function loadQueueFunctions(path: string): QueueFunctions {
+  return load({ ...NO_LOOK_UP, path }, QUEUE_FUNCTIONS);
 }
 
 /** Where the file comes from, in the words of its maker; see `zig/src/provenance.zig`. */
@@ -120,6 +132,12 @@ interface Candidate extends LookUp {
   readonly path: string;
 }
 
+function load<F extends Record<string, FFIFunction>>(file: Candidate, functions: F): Library<F>["symbols"] {
+  checkHeader(file);
+  checkAbi(file);
+  return open(file, functions);
+}
+
 function checkHeader(file: Candidate): void {
   if (!existsSync(file.path)) refuse(file, "does not exist");
   let reason: string | null;
@@ -132,7 +150,7 @@ function checkHeader(file: Candidate): void {
 }
 
 function checkAbi(file: Candidate): void {
-  const { bun_reactor_abi_version, bun_reactor_size_bytes } = FUNCTIONS;
+  const { bun_reactor_abi_version, bun_reactor_size_bytes } = QUEUE_FUNCTIONS;
   const functions = open(file, { bun_reactor_abi_version, bun_reactor_size_bytes });
   const version = functions.bun_reactor_abi_version();
   if (version !== ABI_VERSION) refuse(file, `has ABI version ${version}, but ${ABI_VERSION} is needed`);

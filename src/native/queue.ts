@@ -5,7 +5,7 @@
 
 import { type QueueMemory, retainQueue } from "./belongings.ts";
 import { errorNumber } from "./error-numbers.ts";
-import { type NativeFunctions, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
+import { type QueueFunctions, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
 import { has, lacking, THIS_PLATFORM } from "./platform.ts";
 import { errorOf } from "./status.ts";
 
@@ -57,7 +57,7 @@ export class NativeQueue {
     queueMemory: QueueMemory,
     /** `RING_BYTES`, where `poll` puts what is ready. */
     ringMemory: SharedArrayBuffer,
-    private readonly functions: NativeFunctions,
+    private readonly functions: QueueFunctions,
   ) {
     const page = retainQueue(queueMemory, functions);
     this.queue = new Uint8Array(page, 0, QUEUE_BYTES);

@@ -6,7 +6,7 @@
  */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { loadLibrary } from "../native/library.ts";
+import { loadQueueFunctions } from "../native/library.ts";
 import { NativeQueue, PollResult } from "../native/queue.ts";
 import { Holder, ReadyChannel } from "./ready-channel.ts";
 import { BELL, type ReactorThreadData, type ReactorThreadMessage } from "./thread-messages.ts";
@@ -18,7 +18,7 @@ function tell(message: ReactorThreadMessage): void {
 function main({ memory, queueMemory, libraryPath }: ReactorThreadData): void {
   const channel = new ReadyChannel(memory);
   try {
-    const queue = new NativeQueue(queueMemory, memory.ring, loadLibrary(libraryPath).functions);
+    const queue = new NativeQueue(queueMemory, memory.ring, loadQueueFunctions(libraryPath));
     tell({ kind: "up" });
     while (channel.waitWhile(Holder.EXECUTOR) === Holder.REACTOR) pollOnce(channel, queue);
   } catch (error) {

@@ -1,6 +1,6 @@
 /** `bun run pack`: what is in the tarball, how large it is, and that the same sources give the same bytes. */
 
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,7 +14,16 @@ import { SUPPORTED_PLATFORMS } from "../../src/native/library-file.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { afterAll, beforeAll, describe, test } from "./support/natively.ts";
 import { environmentOfUser, Project, runIn } from "./support/project.ts";
-import { PACK_LIMIT_MS, packedTarball, ROOT, secondCheckout, TEST_TARGETS } from "./support/tarball.ts";
+import {
+  PACK_LIMIT_MS,
+  packedTarball,
+  ROOT,
+  secondCheckout,
+  TEST_TARGETS,
+  PROGRAMS_LIMIT_MS,
+} from "./support/tarball.ts";
+
+setDefaultTimeout(PROGRAMS_LIMIT_MS);
 
 /** Eight libraries at a few seconds each, on a machine that has other things to do as well. */
 const ALL_LIMIT_MS = 300_000;

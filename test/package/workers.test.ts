@@ -1,9 +1,11 @@
 /** The package in Workers of the user: each has an executor and a reactor of its own. */
 
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { afterAll, beforeAll, test } from "./support/natively.ts";
 import { Project } from "./support/project.ts";
-import { PACK_LIMIT_MS } from "./support/tarball.ts";
+import { PACK_LIMIT_MS, PROGRAMS_LIMIT_MS } from "./support/tarball.ts";
+
+setDefaultTimeout(PROGRAMS_LIMIT_MS);
 
 /** In each Worker: a server that echoes one line back, after all of the Worker's tasks have waited. */
 const WORKER = `

@@ -62,6 +62,12 @@ const NOTHING = JSON.stringify({ more: [], threads: 0 });
 
 const ENDED_WELL = { exitCode: 0, signal: null, stderr: "" };
 
+/** The script says what is left, and ends. If it has complained, that is said as well. */
+async function expectNothingLeft(script: Script): Promise<void> {
+  const left = await script.line();
+  expect({ left, ...(await script.end()) }).toEqual({ left: NOTHING, ...ENDED_WELL });
+}
+
 function startMain(source: string, worker = WORKER): Script {
   return Script.start(MAIN + source, { files: { "worker.ts": worker, "empty.ts": "setInterval(() => {}, 100_000);" } });
 }
@@ -81,8 +87,7 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
     expect(await script.line()).toBe(`${sharing} 127.0.0.1 true`);
     expect(await script.line()).toBe('["0,3,all","1,3,all","2,3,all"]');
     expect(await script.line()).toBe("30 [true,true,true]");
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test("ends when its scope is cancelled, connections included, and leaves nothing", async () => {
@@ -104,8 +109,7 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
       });
       say(await left());`);
     expect(await script.line()).toBe("0 [true,true]");
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test.each([
@@ -130,8 +134,7 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
       say(await left());`);
     expect(await script.line()).toMatch(new RegExp(`^ClusterError: worker [123] of 3 ${words} ?${cause}$`));
     expect(await script.line()).toBe("[3,3] true");
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test("terminates a Worker that does not end otherwise, and ends the others in order", async () => {
@@ -147,8 +150,7 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
       });
       say(await left());`);
     expect(await script.line()).toBe("[false,true]");
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test("can be started and stopped five times in turn on the same port", async () => {
@@ -163,8 +165,7 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
         }
       });
       say(await left());`);
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 });
 
@@ -196,8 +197,7 @@ describe("a cluster", () => {
       worker,
     );
     expect(await script.line()).toMatch(new RegExp(`^ClusterError: worker 1 of 2 ${words} ?${cause}$`));
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test("does not start with a file that is not there", async () => {
@@ -206,8 +206,7 @@ describe("a cluster", () => {
       say(await left());`,
     );
     expect(await script.line()).toBe("ClusterError true");
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test("that is cancelled while it starts leaves nothing", async () => {
@@ -215,8 +214,7 @@ describe("a cluster", () => {
       `await run(() => moveOnAfter(1, () => startCluster({ worker, workers: 4, port: 0, host: "127.0.0.1" })));
       say(await left());`,
     );
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test("has Workers with one task and one listener each", async () => {
@@ -247,7 +245,9 @@ describe("a cluster", () => {
       await refused({ port: 70_000 });
       await refused({ graceMs: -1 });
       await refused({ sharing: "fair" });
-      await refused({ worker: 7 });`);
+      await refused({ worker: 7 });
+      try { blockOn(() => startCluster({ worker, port: 0 })); } catch ({ name, message }) { say(name + ": " + message); }
+      say(await left());`);
     expect(await script.line()).toBe("RangeError: startCluster: workers must be an integer from 1 to 1024, but is 0");
     expect(await script.line()).toStartWith("RangeError: startCluster: port must be");
     expect(await script.line()).toStartWith("RangeError: startCluster: graceMs must be");
@@ -255,6 +255,7 @@ describe("a cluster", () => {
       'TypeError: startCluster: sharing must be "kernel" or "descriptor", but is "fair"',
     );
     expect(await script.line()).toBe("TypeError: startCluster: worker must be the path or the URL of a file, but is 7");
-    expect(await script.end()).toEqual(ENDED_WELL);
+    expect(await script.line()).toStartWith("UnsupportedError: startCluster: no Worker is heard inside blockOn");
+    await expectNothingLeft(script);
   });
 });

@@ -59,6 +59,12 @@ const LONG_MS = 120_000;
 
 const ENDED_WELL = { exitCode: 0, signal: null, stderr: "" };
 
+/** The script says what is left, and ends. If it has complained, that is said as well. */
+async function expectNothingLeft(script: Script): Promise<void> {
+  const left = await script.line();
+  expect({ left, ...(await script.end()) }).toEqual({ left: NOTHING, ...ENDED_WELL });
+}
+
 function startMain(source: string, worker = RICH_WORKER): Script {
   return Script.start(MAIN + source, { files: { "worker.ts": worker, "empty.ts": "setInterval(() => {}, 100_000);" } });
 }
@@ -79,8 +85,7 @@ describe("of a Worker that has opened one of each kind nothing is left", () => {
       await gone;
       console.log(await left());`);
     expect(await script.line()).toBe("true");
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test(
@@ -95,8 +100,7 @@ describe("of a Worker that has opened one of each kind nothing is left", () => {
         }
         console.log(await left());`);
       for (let time = 0; time < 50; time++) expect(await script.line()).toBe("closed");
-      expect(await script.line()).toBe(NOTHING);
-      expect(await script.end()).toEqual(ENDED_WELL);
+      await expectNothingLeft(script);
     },
     LONG_MS,
   );
@@ -111,8 +115,7 @@ describe("of a Worker that has opened one of each kind nothing is left", () => {
       }
       console.log(await left());`);
     for (let time = 0; time < 3; time++) expect(await script.line()).toBe("closed");
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test.each([
@@ -129,8 +132,7 @@ describe("of a Worker that has opened one of each kind nothing is left", () => {
       console.log(await left());`,
       `import { parentPort } from "node:worker_threads";\n${start}${RICH_WORKER.replace(/^import .*worker_threads.*$/m, "")}`,
     );
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 });
 
@@ -150,8 +152,7 @@ describe("a Worker", () => {
         yield* listener.accept();
       });`,
     );
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test("can be terminated while a task is in its clean-up", async () => {
@@ -174,8 +175,7 @@ describe("a Worker", () => {
         }
       }, { signal: controller.signal, cleanupMs: Infinity });`,
     );
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test("ends by itself when its runs are over, and leaves nothing", async () => {
@@ -195,8 +195,7 @@ describe("a Worker", () => {
       }));`,
     );
     expect(await script.line()).toBe("42 0");
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test("whose end is its process's end lets it exit, with others parked beside it", async () => {
@@ -244,8 +243,7 @@ describe("a Worker", () => {
       });`,
     );
     expect(await script.line()).toBe("40");
-    expect(await script.line()).toBe(NOTHING);
-    expect(await script.end()).toEqual(ENDED_WELL);
+    await expectNothingLeft(script);
   });
 
   test.each([

@@ -436,3 +436,57 @@ fn toNanoseconds(timeout_ns: f64) i64 {
 
 /// A year: the caller asks again when it has passed.
 const max_timeout_ns: f64 = 365 * 24 * 60 * 60 * 1e9;
+
+// What opens something, as a Worker calls it: noted in the Worker's list within the call. Between two calls a Worker can be
+// terminated.
+
+export fn noted_socket_create(family: u32, place: *i32) i32 {
+    return belongings.note(place, socket.create(family));
+}
+
+export fn noted_socket_accept(listener: i32, place: *i32) i32 {
+    return belongings.note(place, socket.accept(listener));
+}
+
+export fn noted_datagram_create(family: u32, place: *i32) i32 {
+    return belongings.note(place, datagram.create(family));
+}
+
+export fn noted_unix_create(kind: u32, place: *i32) i32 {
+    return belongings.note(place, unix.create(@enumFromInt(kind)));
+}
+
+export fn noted_unix_make_pair(kind: u32, pair: *unix.Pair, first: *i32, second: *i32) i32 {
+    return belongings.noteBoth(first, second, unix.makePair(@enumFromInt(kind), pair), @ptrCast(pair));
+}
+
+export fn noted_file_open(path: [*:0]const u8, access: u32, place: *i32) i32 {
+    return belongings.note(place, file.open(path, @enumFromInt(access)));
+}
+
+export fn noted_file_make_pipe(pair: *file.PipePair, first: *i32, second: *i32) i32 {
+    return belongings.noteBoth(first, second, file.makePipe(pair), @ptrCast(pair));
+}
+
+export fn noted_terminal_open_controller(place: *i32) i32 {
+    return belongings.note(place, terminal.openController());
+}
+
+export fn noted_terminal_open_peer(controller: i32, place: *i32) i32 {
+    return belongings.note(place, terminal.openPeer(controller));
+}
+
+export fn noted_process_open(process_id: i32, place: *i32) i32 {
+    return belongings.note(place, process.open(process_id));
+}
+
+export fn noted_watch_open(place: *i32) i32 {
+    return belongings.note(place, watch.open());
+}
+
+/// Closes what is noted at `place`, which is free then.
+export fn noted_close(descriptor: i32, place: *i32) i32 {
+    // Before the close: right after it the number may be another thread's.
+    place.* = 0;
+    return socket.close(descriptor);
+}

@@ -9,7 +9,8 @@
 //!
 //! Decision. What must be closed is written down in mapped pages, which a heap gets as an ArrayBuffer with one of the
 //! `release` functions here. A queue is in such a page itself: the thread that serves it has the page as well, and the last
-//! of the two closes the queue. All other descriptors of a Worker are in `Descriptors`. A main thread needs none of that,
+//! of the two closes the queue. All other descriptors of a Worker are in `Descriptors`,
+//! from within the call that opens them on. A main thread needs none of that,
 //! since the process ends with it; its queues are kept in the same way all the same, so that there is one way.
 
 const std = @import("std");
@@ -40,7 +41,22 @@ pub const QueuePage = extern struct {
     }
 };
 
-/// A list of descriptors, in no order, each one higher than it is: what is zero is free. JavaScript writes them.
+/// Notes what a call has opened, if it has; returns the call's result.
+pub fn note(place: *i32, descriptor: i32) i32 {
+    if (descriptor >= 0) place.* = descriptor + 1;
+    return descriptor;
+}
+
+/// The same for a call that opens two.
+pub fn noteBoth(first: *i32, second: *i32, result: i32, pair: *const [2]i32) i32 {
+    if (result >= 0) {
+        first.* = pair[0] + 1;
+        second.* = pair[1] + 1;
+    }
+    return result;
+}
+
+/// A list of descriptors, in no order, each one higher than it is: what is zero is free.
 pub const Descriptors = extern struct {
     places: [capacity]i32,
 

@@ -115,7 +115,7 @@ const close_on_exec = 1;
 const nonblock = 0x4;
 
 /// `struct stat`, of which only the mode is read.
-const FileInformation = if (is_macos)
+pub const FileInformation = if (is_macos)
     extern struct { device: i32, mode: u16, links: u16, rest: [136]u8 align(8) }
 else
     extern struct { device: u64, node: u64, links: u64, mode: u16, rest: [198]u8 };
@@ -124,7 +124,7 @@ const file_type_mask: u16 = 0o170000;
 
 /// CLOCK_MONOTONIC of FreeBSD. That of macOS counts in microseconds and goes on while the machine sleeps, which the time-outs of
 /// kevent(2) do not; CLOCK_UPTIME_RAW is the clock of those.
-const clock_monotonic: c_int = if (is_macos) 8 else 4;
+pub const clock_monotonic: c_int = if (is_macos) 8 else 4;
 
 const fileInformation = if (is_macos and builtin.cpu.arch == .x86_64) struct {
     extern "c" fn @"fstat$INODE64"(c_int, *FileInformation) c_int;

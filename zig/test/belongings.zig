@@ -4,8 +4,9 @@ const std = @import("std");
 const library = @import("library");
 const support = @import("support.zig");
 
-const Descriptors = library.belongings.Descriptors;
-const QueuePage = library.belongings.QueuePage;
+const belongings = library.belongings;
+const Descriptors = belongings.Descriptors;
+const QueuePage = belongings.QueuePage;
 const socket = library.socket;
 
 test "the last of those who have a queue closes it" {
@@ -42,11 +43,14 @@ test "what stands in a list of descriptors is closed, and nothing else" {
     const last = try openSocket();
     const kept = try openSocket();
     defer support.closeDescriptor(kept);
-    list.places[0] = first + 1;
-    list.places[Descriptors.capacity - 1] = last + 1;
+    try support.expectResult(first, belongings.note(&list.places[0], first));
+    const pair: [2]i32 = .{ last, try openSocket() };
+    try support.expectResult(0, belongings.noteBoth(&list.places[Descriptors.capacity - 1], &list.places[7], 0, &pair));
+    try support.expectResult(-1, belongings.note(&list.places[1], -1));
+    try support.expectResult(-1, belongings.noteBoth(&list.places[2], &list.places[3], -1, &.{ kept, kept }));
     list.release();
     try std.testing.expect(!isOpen(first));
-    try std.testing.expect(!isOpen(last));
+    for (pair) |descriptor| try std.testing.expect(!isOpen(descriptor));
     try std.testing.expect(isOpen(kept));
 }
 

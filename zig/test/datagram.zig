@@ -213,7 +213,9 @@ test "that nobody is there is an event without anything to read, then an error o
     try poller.expectOnly(token, support.failed);
     var byte: [1]u8 = undefined;
     var slot: Slot = undefined;
-    try support.expectResult(-Errno.connection_refused, datagram.receive(pair.sender, &byte, &slot));
+    const refused = datagram.receive(pair.sender, &byte, &slot);
+    if (refused == -Errno.again and system.isWine()) return support.skip("Wine takes the error of a datagram when it tells the event");
+    try support.expectResult(-Errno.connection_refused, refused);
     try support.expectResult(-Errno.again, datagram.receive(pair.sender, &byte, &slot));
     try support.expectResult(1, datagram.send(pair.sender, .ipv4, "x", null));
 }

@@ -20,7 +20,7 @@ const socket = support.socket;
 const writable = support.writable;
 
 const source_count = 50;
-const step_count = 6_000;
+const step_count = support.system.steps_of_slow_fuzz;
 /// So often what is owed is waited for.
 const steps_between_settlements = 300;
 const ring_capacity = 32;
@@ -208,7 +208,7 @@ const Source = struct {
     is_full: bool,
 
     fn open(generation: u32) !Source {
-        const connection: Connection = try .open(socket.Address.ipv4);
+        const connection: Connection = try .openSmall(socket.Address.ipv4);
         return .{
             .own = connection.own,
             .peer = connection.peer,

@@ -1,4 +1,4 @@
-/** The library itself, the clock, the event queue and what belongs to a thread, as `zig/src/abi.zig` exports them. */
+/** The library itself, the clock and the event queue, as `zig/src/abi.zig` exports them. */
 
 import type { FFIFunction } from "bun:ffi";
 import { address, f64, i32, nothing, text, u32, view } from "./types.ts";
@@ -11,8 +11,6 @@ export const QUEUE_FUNCTIONS = {
   queue_allocate: { args: [], returns: address },
   queue_retain: { args: [address], returns: nothing },
   queue_release: { args: [address, address], returns: nothing },
-  descriptors_allocate: { args: [], returns: address },
-  descriptors_release: { args: [address, address], returns: nothing },
   queue_open: { args: [view], returns: i32 },
   queue_close: { args: [view], returns: i32 },
   queue_register: { args: [view, i32, u32, u32, u32, u32], returns: i32 },

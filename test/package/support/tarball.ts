@@ -47,6 +47,9 @@ export async function secondCheckout(): Promise<string> {
   return folder;
 }
 
+/** Several programs, one after the other; the compiler or a bundler among them. */
+export const PROGRAMS_LIMIT_MS = 60_000;
+
 let made: Promise<string> | undefined;
 
 /** The path of a tarball with the libraries of `TEST_TARGETS`. */

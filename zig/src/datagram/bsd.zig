@@ -104,10 +104,10 @@ pub fn interfaceIndex(name: [*:0]const u8) i32 {
 const longest_datagram_bytes = 65535;
 
 /// `struct ip_mreq`
-const AnyMembership4 = extern struct { group: [4]u8, local: [4]u8 = @splat(0) };
+pub const AnyMembership4 = extern struct { group: [4]u8, local: [4]u8 = @splat(0) };
 
 /// `struct group_req`, whose address is a `struct sockaddr_storage`; macOS packs it.
-const GroupRequest = if (bsd.is_macos) extern struct {
+pub const GroupRequest = if (bsd.is_macos) extern struct {
     interface: u32,
     group: NativeAddress = undefined,
     rest: [100]u8 = @splat(0),

@@ -106,7 +106,7 @@ pub const Type = struct {
     pub const stream: u32 = 1;
     pub const datagram: u32 = 2;
     /// SOCK_NONBLOCK and SOCK_CLOEXEC
-    const at_birth: u32 = if (is_macos) 0 else 0x20000000 | 0x10000000;
+    pub const at_birth: u32 = if (is_macos) 0 else 0x20000000 | 0x10000000;
 };
 
 pub const Level = struct {
@@ -129,7 +129,7 @@ pub const Flag = struct {
 /// IPV6_V6ONLY
 const ipv6_only: u32 = 27;
 /// SO_NOSIGPIPE of macOS
-const no_signal_option: u32 = 0x1022;
+pub const no_signal_option: u32 = 0x1022;
 
 comptime {
     std.debug.assert(@sizeOf(MessageHeader) == 48);

@@ -40,7 +40,7 @@ pub const Mode = if (is_macos) extern struct {
 };
 
 /// Of `struct termios`
-const native_mode_bytes = if (is_macos) 72 else 44;
+pub const native_mode_bytes = if (is_macos) 72 else 44;
 
 /// The controlling end of a new pair, whose other end can be opened.
 pub fn openController() i32 {
@@ -147,11 +147,11 @@ pub fn setBaud(mode: *Mode, baud: u32) void {
 /// O_RDWR
 const read_write: u32 = 2;
 
-const exclusive: u32 = 0x2000740d; // TIOCEXCL
-const shared: u32 = 0x2000740e; // TIOCNXCL
-const flush: u32 = 0x80047410; // TIOCFLUSH
-const get_number: u32 = 0x4004740f; // TIOCGPTN of FreeBSD
-const get_name: u32 = 0x40807453; // TIOCPTYGNAME of macOS
+pub const exclusive: u32 = 0x2000740d; // TIOCEXCL
+pub const shared: u32 = 0x2000740e; // TIOCNXCL
+pub const flush: u32 = 0x80047410; // TIOCFLUSH
+pub const get_number: u32 = 0x4004740f; // TIOCGPTN of FreeBSD
+pub const get_name: u32 = 0x40807453; // TIOCPTYGNAME of macOS
 const set_any_speed: u32 = 0x80085402; // IOSSIOSPEED of macOS
 
 pub const Request = struct {

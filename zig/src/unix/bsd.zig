@@ -2,8 +2,8 @@
 //!
 //! Facts. Names are paths, of 104 bytes at most; there are no abstract ones, and none without a name. A receiver that has too
 //! little room for descriptors may be given them all the same, with numbers that it is not told: they would be open for ever. macOS
-//! has no MSG_CMSG_CLOEXEC. Who has connected is told by LOCAL_PEERCRED, without a group of its own, and its process on macOS by
-//! LOCAL_PEERPID. With each message the sender is told by nothing on macOS, and on FreeBSD by options that do not say the same
+//! has no MSG_CMSG_CLOEXEC. Who has connected is told by LOCAL_PEERCRED, whose first group is the one in effect, and its process on
+//! macOS by LOCAL_PEERPID. With each message the sender is told by nothing on macOS, and on FreeBSD by options that do not say the same
 //! for streams and for datagrams. No call tells how long a datagram was that did not fit. What was sent is in the receiver's buffer
 //! at once, and a datagram that has no room there is refused with ENOBUFS.
 //!
@@ -92,7 +92,7 @@ pub fn queuedBytes(descriptor: i32) i32 {
 }
 
 /// `struct xucred`, to which FreeBSD has added the process.
-const NativeCredentials = if (bsd.is_macos) extern struct {
+pub const NativeCredentials = if (bsd.is_macos) extern struct {
     version: u32,
     user_id: u32,
     group_count: i16,
@@ -109,13 +109,13 @@ const NativeCredentials = if (bsd.is_macos) extern struct {
 const level_local: u32 = 0;
 const level_socket: u32 = 0xffff;
 /// LOCAL_PEERCRED
-const peer_credentials: u32 = 1;
+pub const peer_credentials: u32 = 1;
 /// LOCAL_PEERPID
-const peer_process: u32 = 2;
+pub const peer_process: u32 = 2;
 /// SO_NWRITE of macOS
-const unsent_bytes: u32 = 0x1024;
+pub const unsent_bytes: u32 = 0x1024;
 /// FIONWRITE of FreeBSD
-const unsent_request: u32 = 0x40046677;
+pub const unsent_request: u32 = 0x40046677;
 
 comptime {
     std.debug.assert(@sizeOf(ControlHeader) == 12);
