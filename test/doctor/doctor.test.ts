@@ -13,6 +13,7 @@ import { currentPlatform, LIBRARY_VARIABLE } from "../../src/native/library-file
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { testUnless } from "../support/platform.ts";
+import { withoutNoise } from "../support/noise.ts";
 
 const COMMAND = fileURLToPath(new URL("../../src/bin.ts", import.meta.url));
 
@@ -34,7 +35,7 @@ async function bunReactor(
     stderr: "pipe",
   });
   const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { exitCode, stdout, stderr };
+  return { exitCode, stdout, stderr: withoutNoise(stderr) };
 }
 
 const HEALTHY: Report = {
