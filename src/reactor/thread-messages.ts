@@ -6,6 +6,8 @@ import type { ChannelMemory } from "./ready-channel.ts";
 export interface ReactorThreadData {
   readonly memory: ChannelMemory;
   readonly libraryPath: string;
+  /** How long one wait in the event queue may take, in nanoseconds. */
+  readonly longestPollNs: number;
 }
 
 /**

@@ -4,7 +4,7 @@
  * They run one after the other in one process, with `run` on a virtual clock: nothing waits for a sleep.
  */
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect } from "bun:test";
 import { TestClock } from "effect/testing";
 import { readPage, UserProject } from "../support/pages.ts";
 import { patient } from "../support/patience.ts";
