@@ -4,13 +4,16 @@
 //     bun bench/bundle.ts
 //     bun bench/bundle.ts --modules
 //
-// A bundle of this package is two files: the program's, and the one of the reactor's Worker, which is bundled by
-// itself and counts as well. The native library does not. Each bundle is run from a folder of its own, and must do
-// what it should. `--modules` shows what each source file contributes, before compression.
+// This package is bundled as users have it, from what `bun run pack` makes. The program of the reactor's thread is in the
+// bundle as text, and counts; the native libraries, which are in it as text as well, are shown by themselves. Each bundle is
+// run from a folder of its own, and must do what it should. `--modules` shows what each file contributes, before
+// compression.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { dirname, join } from "node:path";
+import { pack } from "../scripts/pack.ts";
+import { TARGETS } from "../scripts/targets.ts";
 import { parseArguments } from "./support/arguments.ts";
 import { endWithThisProcess } from "./support/children.ts";
 import { atMost, printGoals } from "./support/goals.ts";
@@ -19,15 +22,8 @@ import { formatRatio, printTable } from "./support/table.ts";
 
 interface Program {
   readonly name: string;
-  /** The files that are bundled, the program itself first. */
-  readonly files: readonly string[];
-}
-
-interface Bundle {
+  /** A file of bench/programs. */
   readonly file: string;
-  readonly code: Uint8Array<ArrayBuffer>;
-  /** What is left of each source file, in bytes. */
-  readonly modules: readonly Module[];
 }
 
 interface Module {
@@ -37,23 +33,27 @@ interface Module {
 
 interface Measured {
   readonly program: string;
+  /** Without the native libraries, as the other figures. */
   readonly bytes: number;
   readonly compressedBytes: number;
-  /** Of the files after the first, which are part of the sum. */
-  readonly workerCompressedBytes: number;
+  /** What the native libraries add. */
+  readonly librariesBytes: number;
+  /** What is left of each source file. */
   readonly modules: readonly Module[];
 }
 
 const ROOT = join(import.meta.dirname, "..");
 const PROGRAMS: readonly Program[] = [
-  { name: "bun-reactor", files: ["bench/programs/bundled.ts", "src/reactor/reactor.worker.ts"] },
-  { name: "Effect", files: ["bench/programs/bundled-effect.ts"] },
-  { name: "Effection", files: ["bench/programs/bundled-effection.ts"] },
+  { name: "bun-reactor", file: "bundled.ts" },
+  { name: "Effect", file: "bundled-effect.ts" },
+  { name: "Effection", file: "bundled-effection.ts" },
 ];
 const OUTPUT = "hello\n";
-const LIBRARY = join(ROOT, "zig/zig-out/lib/libbun_reactor.so");
 const GZIP_LEVEL = 9;
 const BYTES_PER_KB = 1000;
+
+/** What a library is in a minified bundle; see scripts/pack/javascript.ts. */
+const LIBRARY_TEXT = /(?<=content:")[A-Za-z0-9+/=]+(?=")/g;
 
 // There are no rounds to shorten.
 const given = parseArguments({ modules: "flag", quick: "flag" });
@@ -61,8 +61,14 @@ const given = parseArguments({ modules: "flag", quick: "flag" });
 await main();
 
 async function main(): Promise<void> {
+  const project = mkdtempSync(join(tmpdir(), "bun-reactor-bundle-"));
   const measured: Measured[] = [];
-  for (const program of PROGRAMS) measured.push(await measure(program));
+  try {
+    await install(project);
+    for (const program of PROGRAMS) measured.push(await measure(program, project));
+  } finally {
+    rmSync(project, { recursive: true });
+  }
   console.log();
   print(measured);
   if (given.modules === true) for (const { program, modules } of measured) printModules(program, modules);
@@ -72,58 +78,54 @@ async function main(): Promise<void> {
   writeResults("bundle", measured, goals);
 }
 
-async function measure({ name, files }: Program): Promise<Measured> {
-  const bundles = await Promise.all(files.map(bundle));
-  await check(name, bundles);
-  const [compressedBytes = 0, ...others] = bundles.map(({ code }) => compress(code));
-  const workerCompressedBytes = sum(others);
-  return {
-    program: name,
-    bytes: sum(bundles.map(({ code }) => code.length)),
-    compressedBytes: compressedBytes + workerCompressedBytes,
-    workerCompressedBytes,
-    modules: bundles.flatMap(({ modules }, index) => (index === 0 ? modules : modules.map(ofWorker))),
-  };
+/** Puts the packages into a project, and this one as users have it, with the library of this machine. */
+async function install(project: string): Promise<void> {
+  const here = TARGETS.filter(({ name }) => name === `${process.platform}-${process.arch}`);
+  const { files } = await pack({ targets: here });
+  for (const { path, content } of files) write(join(project, "node_modules", "bun-reactor", path), content);
+  for (const name of ["effect", "effection", "fast-check", "pure-rand"]) {
+    symlinkSync(join(ROOT, "node_modules", name), join(project, "node_modules", name));
+  }
 }
 
-/** The Worker has copies of what it shares with the program. */
-function ofWorker({ path, bytes }: Module): Module {
-  return { path: `${path}, Worker`, bytes };
-}
-
-async function bundle(file: string): Promise<Bundle> {
+async function measure({ name, file }: Program, project: string): Promise<Measured> {
+  const source = readFileSync(join(ROOT, "bench", "programs", file), "utf8");
+  const entry = join(project, file);
+  write(entry, source.replace("../../src/index.ts", "bun-reactor"));
   const { outputs, metafile } = await Bun.build({
-    entrypoints: [join(ROOT, file)],
-    root: ROOT,
+    entrypoints: [entry],
+    root: project,
     minify: true,
     target: "bun",
     metafile: true,
   });
-  const modules = Object.values(metafile!.outputs).flatMap(({ inputs }) =>
-    Object.entries(inputs).map(([path, { bytesInOutput }]) => ({ path, bytes: bytesInOutput })),
-  );
-  return { file, code: new Uint8Array(await outputs[0]!.arrayBuffer()), modules };
+  const code = await outputs[0]!.text();
+  await check(name, code);
+  const withoutLibraries = code.replaceAll(LIBRARY_TEXT, "");
+  return {
+    program: name,
+    bytes: withoutLibraries.length,
+    compressedBytes: compress(withoutLibraries),
+    librariesBytes: code.length - withoutLibraries.length,
+    modules: Object.values(metafile!.outputs).flatMap(({ inputs }) =>
+      Object.entries(inputs).map(([path, { bytesInOutput }]) => ({ path, bytes: bytesInOutput })),
+    ),
+  };
 }
 
-/** @throws Error if the bundles do not do what the program should. */
-async function check(name: string, bundles: readonly Bundle[]): Promise<void> {
+/** @throws Error if the bundle does not do what the program should. */
+async function check(name: string, code: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "bun-reactor-bundle-"));
   try {
-    // The program looks for its Worker beside itself, under the name of the source file.
-    for (const { file, code } of bundles) writeFileSync(join(folder, basename(file)), code);
-    await run(name, join(folder, basename(bundles[0]!.file)));
+    write(join(folder, "program.js"), code);
+    await run(name, join(folder, "program.js"));
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
 async function run(name: string, path: string): Promise<void> {
-  const child = Bun.spawn([process.execPath, path], {
-    env: { ...process.env, BUN_REACTOR_LIBRARY: LIBRARY },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "inherit",
-  });
+  const child = Bun.spawn([process.execPath, path], { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
   endWithThisProcess(child);
   const printed = await new Response(child.stdout).text();
   const exitCode = await child.exited;
@@ -131,7 +133,12 @@ async function run(name: string, path: string): Promise<void> {
   throw new Error(`the bundle of ${name} ended with exit code ${exitCode} and printed ${JSON.stringify(printed)}`);
 }
 
-function compress(code: Uint8Array<ArrayBuffer>): number {
+function write(path: string, content: string | Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+}
+
+function compress(code: string): number {
   return Bun.gzipSync(code, { level: GZIP_LEVEL }).length;
 }
 
@@ -141,7 +148,7 @@ function print(measured: readonly Measured[]): void {
       { title: "bundle", value: ({ program }) => program },
       { title: "bytes", value: ({ bytes }) => formatWhole(bytes) },
       { title: "gzipped", value: ({ compressedBytes }) => formatWhole(compressedBytes) },
-      { title: "of it the Worker", value: ({ workerCompressedBytes }) => formatWhole(workerCompressedBytes) },
+      { title: "and libraries", value: ({ librariesBytes }) => formatWhole(librariesBytes) },
       { title: "ours/this", value: (row) => formatRatio(measured[0]!.compressedBytes / row.compressedBytes) },
     ],
     measured,
@@ -162,13 +169,9 @@ function printModules(program: string, modules: readonly Module[]): void {
 
 function goalsOf(measured: readonly Measured[]): Goal[] {
   const kilobytes = measured[0]!.compressedBytes / BYTES_PER_KB;
-  return [atMost(12, "run, scope and sleep, bundled and gzipped, with the Worker", kilobytes, "KB")];
+  return [atMost(12, "run, scope and sleep, bundled and gzipped, with the reactor's thread", kilobytes, "KB")];
 }
 
 function formatWhole(value: number): string {
   return value.toLocaleString("en-US");
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

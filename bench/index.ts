@@ -11,6 +11,7 @@ import { isMet, readResults, type Goal } from "./support/results.ts";
 
 const BENCHES = [
   "echo",
+  "cluster",
   "udp",
   "redis",
   "forward",

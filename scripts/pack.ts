@@ -72,7 +72,7 @@ function checkVersion(zigFolder: string, version: string): void {
 }
 
 function documents(root: string): PackedFile[] {
-  const paths = ["README.md", "LICENSE", ...globSync("docs/*.md", { cwd: root })];
+  const paths = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "LICENSE", ...globSync("docs/*.md", { cwd: root })];
   return paths.map((path) => ({
     path: path.replaceAll("\\", "/"),
     content: readFileSync(join(root, path), "utf8"),

@@ -13,7 +13,7 @@
 // exit code is 1 if anything failed.
 
 import { mkdtempSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { availableParallelism, constants, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -23,6 +23,7 @@ import { MissingError } from "./platforms/missing.ts";
 import { NOTHING, type Outcome, sumOf } from "./platforms/outcome.ts";
 import type { Plan, Platform, Workplace } from "./platforms/platform.ts";
 import { reportOf, type Result, totalOf } from "./platforms/report.ts";
+import { endEverything } from "./platforms/run.ts";
 import { Slots } from "./platforms/slots.ts";
 
 async function main(): Promise<void> {
@@ -33,6 +34,7 @@ async function main(): Promise<void> {
     return;
   }
   const scratch = mkdtempSync(join(tmpdir(), "bun-reactor-platforms-"));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => endBy(signal, scratch));
   try {
     const results: Result[] = [];
     for (const testing of testAll(platforms, { root: ROOT, zig: findZig(), scratch, logs })) {
@@ -46,6 +48,16 @@ async function main(): Promise<void> {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
+
+/** Leaves nothing running and no files behind. */
+function endBy(signal: "SIGINT" | "SIGTERM", scratch: string): never {
+  endEverything();
+  rmSync(scratch, { recursive: true, force: true });
+  process.exit(SIGNALLED + constants.signals[signal]);
+}
+
+/** How shells report such an end. */
+const SIGNALLED = 128;
 
 interface Arguments {
   readonly words: readonly string[];

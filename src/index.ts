@@ -22,8 +22,18 @@ export {
   UnsupportedError,
 } from "./core/errors.ts";
 export { Interest, Readiness } from "./core/interest.ts";
+export {
+  Cluster,
+  ClusterError,
+  type ClusterOptions,
+  type ClusterWorkerView,
+  type Sharing,
+  startCluster,
+} from "./cluster.ts";
+export { ClusterSeat, clusterWorker } from "./cluster-worker.ts";
 export { handler, type HandlerOptions, type RequestTask } from "./handler.ts";
 export { main, type MainOptions, SignalError } from "./main.ts";
+export { type Acceptor, type Closable, type ConnectionTask, serve, type ServeOptions } from "./serve.ts";
 export { toAsyncIterable, toNodeReadable, toNodeWritable, toReadableStream, toWritableStream } from "./to-host.ts";
 
 export { now } from "./core/clock.ts";

@@ -1,6 +1,6 @@
 /** `main`: the entry point of a program. It ends as shells and service managers expect, and cleans up before. */
 
-import { assertTime } from "./core/errors.ts";
+import { assertTime, UnsupportedError } from "./core/errors.ts";
 import type { TaskBody } from "./core/operation.ts";
 import { Program } from "./host/program.ts";
 import { assertSignal } from "./host/signal.ts";
@@ -36,9 +36,11 @@ export interface MainOptions extends Omit<RunOptions, "signal"> {
  * Tasks that were started beside this run, as by `handler`, are not cancelled with it: stop what starts them in a
  * `finally` block.
  * @throws nothing that the task throws; TypeError for a signal that is none, or that no program can listen for;
- *   RangeError for a time that is none; BusyError if another main task runs
+ *   RangeError for a time that is none; BusyError if another main task runs; UnsupportedError in a Worker
  */
 export async function main(body: TaskBody<unknown>, options: MainOptions = {}): Promise<void> {
+  if (!Bun.isMainThread)
+    throw new UnsupportedError("main: a Worker gets no signals, and ends no process: use run there, or clusterWorker");
   const { signals = CANCELLING_SIGNALS, echoMs = ECHO_MS, ...runOptions } = options;
   assertTime("main: echoMs", echoMs);
   for (const name of signals) assertSignal("main: signals", name);

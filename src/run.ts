@@ -5,7 +5,7 @@ import { type BlockOptions, Executor, type RunOptions as ExecutorRunOptions } fr
 import type { InstrumentHooks } from "./core/instrument.ts";
 import type { TaskBody } from "./core/operation.ts";
 import { formatTree, type TaskSnapshot } from "./core/task-tree.ts";
-import { DEFAULT_LINGER_US, LONGEST_LINGER_US } from "./reactor/linger.ts";
+import { DEFAULT_LINGER_US, LONGEST_DOZE_US, LONGEST_LINGER_US } from "./reactor/linger.ts";
 import { Reactor } from "./reactor/reactor.ts";
 
 export type { BlockOptions } from "./core/executor.ts";
@@ -16,6 +16,13 @@ export interface RunOptions extends ExecutorRunOptions {
    * and 1,000 at the most. 0 turns it off. Runs of one thread share a reactor: the longest of theirs counts.
    */
   readonly lingerUs?: number | undefined;
+  /**
+   * How long this thread may sleep in the event queue itself before it leaves that to the reactor's thread, in
+   * microseconds; by default 0, and 10,000 at the most. It spares the waking of two threads where several threads share few
+   * cores, and everything else of Bun in this thread, such as its timers, may come that much later: for threads that have
+   * nothing else, as the Workers of a cluster. The longest of a thread's runs counts.
+   */
+  readonly dozeUs?: number | undefined;
 }
 
 /**
@@ -28,14 +35,15 @@ export interface RunOptions extends ExecutorRunOptions {
  * linger out of range, and with the reason if the native library cannot be loaded.
  */
 export async function run<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
-  const { lingerUs = DEFAULT_LINGER_US } = options;
+  const { lingerUs = DEFAULT_LINGER_US, dozeUs = 0 } = options;
   assertTime("run: lingerUs", lingerUs, "microseconds", LONGEST_LINGER_US);
+  assertTime("run: dozeUs", dozeUs, "microseconds", LONGEST_DOZE_US);
   const runtime = threadRuntime();
-  runtime.addLinger(lingerUs);
+  runtime.add(lingerUs, dozeUs);
   try {
     return await runtime.executor.run(body, options);
   } finally {
-    runtime.removeLinger(lingerUs);
+    runtime.remove(lingerUs, dozeUs);
   }
 }
 
@@ -94,19 +102,21 @@ let lastClosed: Promise<void> = Promise.resolve();
 class Runtime {
   readonly reactor = new Reactor();
   readonly executor = new Executor(this.reactor);
-  /** The bounds that the runs have set, each with the number of runs that set it. */
-  private readonly runsByLingerUs = new Map<number, number>();
+  private readonly lingersUs = new Bounds();
+  private readonly dozesUs = new Bounds();
 
-  addLinger(lingerUs: number): void {
-    this.runsByLingerUs.set(lingerUs, (this.runsByLingerUs.get(lingerUs) ?? 0) + 1);
-    this.useLongestLinger();
+  /** A run with these bounds begins. */
+  add(lingerUs: number, dozeUs: number): void {
+    this.lingersUs.add(lingerUs);
+    this.dozesUs.add(dozeUs);
+    this.useLongest();
   }
 
-  removeLinger(lingerUs: number): void {
-    const left = this.runsByLingerUs.get(lingerUs)! - 1;
-    if (left === 0) this.runsByLingerUs.delete(lingerUs);
-    else this.runsByLingerUs.set(lingerUs, left);
-    this.useLongestLinger();
+  /** It has ended. */
+  remove(lingerUs: number, dozeUs: number): void {
+    this.lingersUs.remove(lingerUs);
+    this.dozesUs.remove(dozeUs);
+    this.useLongest();
   }
 
   /** The code that made this runtime was loaded anew: its tasks clean up, and it goes. */
@@ -120,8 +130,29 @@ class Runtime {
     await this.reactor.closed;
   }
 
-  private useLongestLinger(): void {
-    this.reactor.lingerUs = Math.max(0, ...this.runsByLingerUs.keys());
+  private useLongest(): void {
+    this.reactor.lingerUs = this.lingersUs.longest;
+    this.reactor.dozeUs = this.dozesUs.longest;
+  }
+}
+
+/** The bounds that the runs of a thread have set, each with the number of runs that set it. */
+class Bounds {
+  private readonly runs = new Map<number, number>();
+
+  /** 0 if there are none. */
+  get longest(): number {
+    return Math.max(0, ...this.runs.keys());
+  }
+
+  add(bound: number): void {
+    this.runs.set(bound, (this.runs.get(bound) ?? 0) + 1);
+  }
+
+  remove(bound: number): void {
+    const left = this.runs.get(bound)! - 1;
+    if (left === 0) this.runs.delete(bound);
+    else this.runs.set(bound, left);
   }
 }
 

@@ -78,6 +78,17 @@ testUnless(NEEDS_LINKS)(
   },
 );
 
+testUnless(NEEDS_LINKS)("the cluster listens, echoes, and ends by a signal", async () => {
+  await using server = start("cluster.ts", program("cluster.ts").replace("port: 7000", "port: 0"));
+  const port = Number((await firstLine(server.stdout)).split(":").at(-1));
+  using client = await Client.connect(port);
+  expect(await client.echo("hello")).toBe("hello");
+  client.end();
+  server.kill("SIGTERM");
+  // As `main` does, and a shell counts: 128 and the number of SIGTERM.
+  expect(await server.exited).toBe(143);
+});
+
 testUnless(NEEDS_LINKS)("the programs compile under the strictest options, as they stand there", async () => {
   expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
 });

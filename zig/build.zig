@@ -32,13 +32,15 @@ fn addSharedLibrary(
     target: std.Build.ResolvedTarget,
     optimize: std.builtin.OptimizeMode,
 ) *std.Build.Step.Compile {
+    const must_fit_page = hasLargePages(target) and optimize == .ReleaseFast;
     return b.addLibrary(.{
         .name = "bun_reactor",
         .linkage = .dynamic,
         .root_module = b.createModule(.{
             .root_source_file = b.path("src/abi.zig"),
             .target = target,
-            .optimize = optimize,
+            .optimize = if (must_fit_page) .ReleaseSmall else optimize,
+            .unwind_tables = if (must_fit_page) .none else null,
             .strip = optimize != .Debug,
             // The reactor thread and the executor's thread are both inside the library at once.
             .single_threaded = false,
@@ -48,13 +50,10 @@ fn addSharedLibrary(
     });
 }
 
-/// What the library cannot know of itself. The scripts that build it count the hash over its sources.
-fn addBuildFacts(b: *std.Build) *std.Build.Module {
-    const hash = b.option([]const u8, "source-hash", "What the sources are, for the library's provenance");
-    const facts = b.addOptions();
-    facts.addOption([]const u8, "version", @import("build.zig.zon").version);
-    facts.addOption([]const u8, "source_hash", hash orelse "unknown");
-    return facts.createModule();
+/// On arm64 macOS each part of a file begins on a page of 16 KiB, and there are four: code, two of pointers and the names. Code that does
+/// not fit into one page would take a second one with some hundred bytes of it.
+fn hasLargePages(target: std.Build.ResolvedTarget) bool {
+    return target.result.os.tag == .macos and target.result.cpu.arch == .aarch64;
 }
 
 /// Where the C library is the system's interface. Linux has one of its own, and the library is the same for all C libraries.
@@ -73,11 +72,22 @@ fn optionsOf(b: *std.Build, has_kqueue_library: bool) std.Build.Module.Import {
 
 /// The folder of the implementation, or null if the system has its own.
 fn chosenKqueue(b: *std.Build, target: std.Build.ResolvedTarget, folder: ?[]const u8) ?std.Build.LazyPath {
-    if (target.result.os.tag != .linux) return null;
-    const path = folder orelse {
-        std.debug.panic("-Dqueue=kqueue needs -Dkqueue-lib-dir=DIR on Linux, where DIR has a libkqueue.so", .{});
-    };
+    switch (target.result.os.tag) {
+        .macos, .freebsd => return null,
+        .linux => {},
+        else => |os| std.process.fatal("-Dqueue=kqueue: there is no kqueue(2) on {t}", .{os}),
+    }
+    const path = folder orelse std.process.fatal("-Dqueue=kqueue needs -Dkqueue-lib-dir=DIR on Linux: the folder of libkqueue.so", .{});
     return .{ .cwd_relative = b.pathFromRoot(path) };
+}
+
+/// What the library cannot know of itself. The scripts that build it count the hash over its sources.
+fn addBuildFacts(b: *std.Build) *std.Build.Module {
+    const hash = b.option([]const u8, "source-hash", "What the sources are, for the library's provenance");
+    const facts = b.addOptions();
+    facts.addOption([]const u8, "version", @import("build.zig.zon").version);
+    facts.addOption([]const u8, "source_hash", hash orelse "unknown");
+    return facts.createModule();
 }
 
 fn addTests(

@@ -23,8 +23,8 @@ export async function compile(root: string, libraries: readonly BuiltLibrary[]):
   // Comments are for readers: of the declarations in an editor, and not of the code that runs.
   const code = emit(root, ["--declaration", "false", "--removeComments", "true"]);
   const declarations = emit(root, ["--declaration", "true", "--emitDeclarationOnly", "true"]);
-  const modules = new Map(code);
-  modules.set("reactor/reactor-worker.js", workerModule(await bundleWorker(root)));
+  const modules = new Map(code.entries().map(([path, text]) => [path, path === "bin.js" ? text : asItIs(text)]));
+  modules.set("reactor/reactor-worker.js", asItIs(workerModule(await bundleWorker(root))));
   modules.set("native/embedded-library.js", embeddedModule(libraries));
   for (const name of ENTRIES) modules.set(`${name}.needs-bun.js`, refusal(modules.get(`${name}.js`)!));
   for (const [path, text] of reachableDeclarations(declarations)) modules.set(path, text);
@@ -68,6 +68,15 @@ async function bundleWorker(root: string): Promise<string> {
     minify: true,
   });
   return outputs[0]!.text();
+}
+
+/**
+ * Bun runs a module with this mark without transpiling it first, which saves a quarter of the time that the package takes to
+ * load. There is nothing to transpile in what the compiler has written for ESNext; a call of `require` there would be.
+ */
+function asItIs(code: string): string {
+  if (/\brequire\(/.test(code)) throw new Error(`a module that calls require needs to be transpiled:\n${code}`);
+  return `// @bun\n${code}`;
 }
 
 function workerModule(text: string): string {

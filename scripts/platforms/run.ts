@@ -29,6 +29,7 @@ export async function runToEnd(command: readonly string[], options: RunOptions):
     // A session of its own, which can be ended as a whole.
     detached: true,
   });
+  running.add(child.pid);
   const output = { text: "" };
   const reading = Promise.all([child.stdout, child.stderr].map((stream) => gather(stream, output)));
   let isOverLimit = false;
@@ -40,11 +41,19 @@ export async function runToEnd(command: readonly string[], options: RunOptions):
   clearTimeout(limit);
   // What it has left running would keep its outputs open, and serves nobody.
   endGroup(child.pid);
+  running.delete(child.pid);
   await Promise.race([reading, Bun.sleep(LATE_OUTPUT_MS)]);
   if (typeof options.log === "string") await Bun.write(options.log, output.text);
   const { exitCode, signal } = endOf(child);
   return { output: output.text, exitCode, signal, isOverLimit, durationMs: performance.now() - startMs };
 }
+
+/** Ends all that runs now: nobody else could, because each has a session of its own. */
+export function endEverything(): void {
+  for (const processId of running) endGroup(processId);
+}
+
+const running = new Set<number>();
 
 /**
  * The shell is what leads the session. A program that led it would get each terminal that it opens for its own, and a SIGHUP

@@ -66,8 +66,9 @@ export async function examine(): Promise<Report> {
 
 function examineLibrary(problems: string[]): LibraryReport | null {
   try {
-    const { path, origin, tried } = findLibrary();
-    const provenance = provenanceOf(loadLibrary(path, tried));
+    const found = findLibrary();
+    const { path, origin, tried } = found;
+    const provenance = provenanceOf(loadLibrary(path, found));
     return { path, origin, tried, abiVersion: ABI_VERSION, provenance };
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
@@ -77,10 +78,9 @@ function examineLibrary(problems: string[]): LibraryReport | null {
 
 function remarksOnSystem(descriptors: DescriptorLimit | null): string[] {
   const remarks: string[] = [];
-  if (descriptors !== null && descriptors.soft < FEW_DESCRIPTORS) {
-    remarks.push(
-      `${descriptors.soft} open descriptors are few for a server: raise the limit with "ulimit -n ${FEW_DESCRIPTORS}"`,
-    );
+  const soft = descriptors?.soft ?? "unlimited";
+  if (soft !== "unlimited" && soft < FEW_DESCRIPTORS) {
+    remarks.push(`${soft} open descriptors are few for a server: raise the limit with "ulimit -n ${FEW_DESCRIPTORS}"`);
   }
   if (process.platform === "linux" && Bun.semver.order(kernelVersion(), EXACT_WAITS_SINCE) < 0) {
     remarks.push(`before Linux ${EXACT_WAITS_SINCE} waits are exact to a millisecond only (epoll_pwait2)`);

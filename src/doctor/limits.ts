@@ -4,10 +4,12 @@ import { spawnSync } from "node:child_process";
 
 export interface DescriptorLimit {
   /** How many descriptors the process may have open. */
-  readonly soft: number;
+  readonly soft: Limit;
   /** What it may raise that to. */
-  readonly hard: number;
+  readonly hard: Limit;
 }
+
+export type Limit = number | "unlimited";
 
 /** `ulimit -n`; null where there is no such limit (Windows), or nobody who tells it. A child has the same as we. */
 export function descriptorLimit(): DescriptorLimit | null {
@@ -15,9 +17,9 @@ export function descriptorLimit(): DescriptorLimit | null {
   const { status, stdout } = spawnSync("/bin/sh", ["-c", "ulimit -Sn; ulimit -Hn"], { encoding: "utf8" });
   if (status !== 0) return null;
   const [soft = "", hard = ""] = stdout.split("\n");
-  return { soft: toCount(soft), hard: toCount(hard) };
+  return { soft: toLimit(soft), hard: toLimit(hard) };
 }
 
-function toCount(text: string): number {
-  return text === "unlimited" ? Infinity : Number(text);
+function toLimit(text: string): Limit {
+  return text === "unlimited" ? text : Number(text);
 }

@@ -39,6 +39,11 @@ export abstract class Listener<Stream extends object> implements Disposable, Nam
   /** What errors of the system name. */
   protected abstract readonly place: CallSubject;
 
+  /** The descriptor is ours to close, unless it is another thread's. */
+  protected closeDescriptor(): void {
+    this.system.close(this.descriptor);
+  }
+
   /** Makes a stream of what was accepted. */
   protected abstract toStream(descriptor: number): Stream;
 
@@ -66,7 +71,7 @@ export abstract class Listener<Stream extends object> implements Disposable, Nam
   close(): void {
     if (this.isClosed) return;
     this.source.close();
-    this.system.close(this.descriptor);
+    this.closeDescriptor();
   }
 
   [Symbol.dispose](): void {

@@ -28,14 +28,19 @@ export interface ListenOptions {
  *   look-up throws (`ENOTFOUND`)
  */
 export function* listen(options: ListenOptions): Operation<TcpListener> {
-  const { port, host, backlog = DEFAULT_BACKLOG } = options;
-  assertInteger("listen: port", port, 0, HIGHEST_PORT);
-  if (host !== undefined) assertHost("listen: host", host);
-  assertInteger("listen: backlog", backlog, 1, LONGEST_BACKLOG);
-  const system = yield* systemToOpen();
-  if (host === undefined) return listenEverywhere(system, options);
-  const [place] = yield* resolveHost(system, host);
-  return open(system, { ...place!, port }, options);
+  assertListenOptions("listen", options);
+  return yield* open(options, (system, descriptor) => {
+    const { backlog = DEFAULT_BACKLOG } = options;
+    const result = system.listen(descriptor, backlog);
+    return result < 0 ? result : new TcpListener(system, descriptor, system.localAddress(descriptor));
+  });
+}
+
+/** Refuses what is no place to listen on. */
+export function assertListenOptions(caller: string, { port, host, backlog = DEFAULT_BACKLOG }: ListenOptions): void {
+  assertInteger(`${caller}: port`, port, 0, HIGHEST_PORT);
+  if (host !== undefined) assertHost(`${caller}: host`, host);
+  assertInteger(`${caller}: backlog`, backlog, 1, LONGEST_BACKLOG);
 }
 
 export class TcpListener extends Listener<TcpStream> {
@@ -63,22 +68,92 @@ export class TcpListener extends Listener<TcpStream> {
   }
 }
 
-/** On a machine without IPv6 there is no such family, or no such address. */
-function listenEverywhere(system: System, options: ListenOptions): TcpListener {
-  const { port } = options;
-  try {
-    return open(system, { host: "::", port, family: "IPv6" }, options);
-  } catch (error) {
-    if (!(error instanceof SystemError) || !NO_IPV6.includes(error.code)) throw error;
-    return open(system, { host: "0.0.0.0", port, family: "IPv4" }, options);
+/**
+ * A place that is taken, though nobody listens there yet: for several listeners that are to share it with `reusePort`. The
+ * system gives its port to nobody who leaves the choice to it. Linux hands connections only to those that listen.
+ */
+export class TcpReservation implements Disposable {
+  private isClosed = false;
+
+  /** For `reserve`. */
+  constructor(
+    private readonly system: System,
+    private readonly descriptor: number,
+    readonly address: SocketAddress,
+  ) {}
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.system.close(this.descriptor);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 
-function open(
+/** Takes a place for listeners with `reusePort`; throws what `listen` does. */
+export function reserve(options: ListenOptions): Operation<TcpReservation> {
+  return open(
+    { ...options, reusePort: true },
+    (system, descriptor) => new TcpReservation(system, descriptor, system.localAddress(descriptor)),
+  );
+}
+
+/**
+ * A listener on a descriptor that is another thread's: several threads accept from it, each with a reactor of its own.
+ *
+ * Facts. A descriptor is the process's, so its number means the same in all threads. An event queue is edge-triggered for
+ * itself: a connection that comes is an edge in each of them, so each thread tries to accept, one has it, and the others find
+ * nothing and wait for the next. The number must stay until no queue has it any more.
+ *
+ * Decision. Closing it takes it out of this thread's queue, and says so; the thread whose descriptor it is closes it when
+ * all have.
+ */
+export class SharedTcpListener extends TcpListener {
+  constructor(
+    system: System,
+    descriptor: number,
+    address: SocketAddress,
+    private readonly released: () => void,
+  ) {
+    super(system, descriptor, address);
+  }
+
+  protected override closeDescriptor(): void {
+    this.released();
+  }
+}
+
+/** Makes something of a socket that is bound to a place, or returns an error. */
+type Finish<T> = (system: System, descriptor: number) => T | number;
+
+function* open<T extends object>(options: ListenOptions, finish: Finish<T>): Operation<T> {
+  const { port, host } = options;
+  const system = yield* systemToOpen();
+  if (host === undefined) return openEverywhere(system, options, finish);
+  const [place] = yield* resolveHost(system, host);
+  return openAt(system, { ...place!, port }, options, finish);
+}
+
+/** On a machine without IPv6 there is no such family, or no such address. */
+function openEverywhere<T extends object>(system: System, options: ListenOptions, finish: Finish<T>): T {
+  const { port } = options;
+  try {
+    return openAt(system, { host: "::", port, family: "IPv6" }, options, finish);
+  } catch (error) {
+    if (!(error instanceof SystemError) || !NO_IPV6.includes(error.code)) throw error;
+    return openAt(system, { host: "0.0.0.0", port, family: "IPv4" }, options, finish);
+  }
+}
+
+function openAt<T extends object>(
   system: System,
   address: SocketAddress,
-  { backlog = DEFAULT_BACKLOG, reusePort = false }: ListenOptions,
-): TcpListener {
+  { reusePort = false }: ListenOptions,
+  finish: Finish<T>,
+): T {
   const descriptor = system.createSocket(address.family);
   if (descriptor < 0) throw system.errorOf(descriptor, "socket", address);
   const check = (result: number, call: string): void => {
@@ -90,8 +165,9 @@ function open(
     if (reusePort) check(system.setOption(descriptor, SocketOption.REUSE_PORT, 1), "setsockopt");
     if (address.host === "::") check(system.setOption(descriptor, SocketOption.IPV6_ONLY, 0), "setsockopt");
     check(system.bind(descriptor, address), "listen");
-    check(system.listen(descriptor, backlog), "listen");
-    return new TcpListener(system, descriptor, system.localAddress(descriptor));
+    const finished = finish(system, descriptor);
+    if (typeof finished !== "number") return finished;
+    throw system.errorOf(finished, "listen", address);
   } catch (error) {
     system.close(descriptor);
     throw error;

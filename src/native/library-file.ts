@@ -5,7 +5,7 @@
 
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { UnsupportedError } from "../core/errors.ts";
 import { embeddedLibrary, type EmbeddedLibrary } from "./embedded-library.ts";
 import { extractLibrary } from "./extract-library.ts";
@@ -44,6 +44,8 @@ export interface FoundLibrary {
   readonly origin: LibraryOrigin;
   /** The places before it, each with what was found there. */
   readonly tried: readonly string[];
+  /** What to do if it turns out to be of no use. */
+  readonly advice: string;
 }
 
 /**
@@ -54,7 +56,8 @@ export interface FoundLibrary {
 export function findLibrary(): FoundLibrary {
   refuseUnsupportedPlatform(currentPlatform());
   const chosen = process.env[LIBRARY_VARIABLE];
-  if (chosen !== undefined && chosen !== "") return { path: chosen, origin: "environment", tried: [] };
+  if (chosen !== undefined && chosen !== "")
+    return { path: resolve(chosen), origin: "environment", tried: [], advice: ADVICE };
   const tried = [`$${LIBRARY_VARIABLE} is not set`];
   return (isBundled() ? findInProgram(tried) : findOnDisk(tried)) ?? refuseMissing(tried);
 }
@@ -85,7 +88,7 @@ function findOnDisk(tried: string[]): FoundLibrary | undefined {
   ];
   for (const [origin, place] of places) {
     const path = Bun.fileURLToPath(new URL(place, import.meta.url));
-    if (existsSync(path)) return { path, origin, tried };
+    if (existsSync(path)) return { path, origin, tried, advice: ADVICE };
     tried.push(`${path} does not exist`);
   }
   return undefined;
@@ -93,7 +96,7 @@ function findOnDisk(tried: string[]): FoundLibrary | undefined {
 
 function findInProgram(tried: string[]): FoundLibrary | undefined {
   const library = embeddedLibrary();
-  if (library !== undefined) return { path: extract(library), origin: "program", tried };
+  if (library !== undefined) return { path: extract(library), origin: "program", tried, advice: ADVICE_TO_PROGRAM };
   tried.push(`${import.meta.path} is a bundle without a library for ${currentPlatform()}`);
   return undefined;
 }
@@ -106,8 +109,7 @@ function extract(library: EmbeddedLibrary): string {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(
       `the native library inside this program cannot be written to ${folder}: ${reason}. ` +
-        `Set ${TEMPORARY_VARIABLE} to a folder that can be written to, or $${LIBRARY_VARIABLE} to the path of ` +
-        `${libraryFileName(process.platform)} from the folder native/${currentPlatform()} of the package bun-reactor.`,
+        `Set ${TEMPORARY_VARIABLE} to a folder that can be written to, or ${NAME_A_FILE}`,
       { cause: error },
     );
   }
@@ -117,10 +119,17 @@ function refuseMissing(tried: readonly string[]): never {
   throw new Error(`the native library for ${currentPlatform()} was not found: ${tried.join("; ")}. ${ADVICE}`);
 }
 
-/** What names the folder for temporary files; os.tmpdir() of Node.js's documentation looks at these. */
-export const TEMPORARY_VARIABLE = process.platform === "win32" ? "TEMP" : "TMPDIR";
+/** What names the folder for temporary files; `os.tmpdir` looks at it first. */
+const TEMPORARY_VARIABLE = process.platform === "win32" ? "TEMP" : "TMPDIR";
 
 /** How to come by a library that fits: the end of every error message about one. */
 export const ADVICE =
   `Install bun-reactor anew, or in a checkout build the library with "bun run build"; ` +
   `or set $${LIBRARY_VARIABLE} to the path of one that fits this version.`;
+
+const NAME_A_FILE =
+  `$${LIBRARY_VARIABLE} to the path of ${libraryFileName(process.platform)} ` +
+  `from the folder native/${currentPlatform()} of the package bun-reactor.`;
+
+/** The file was written a moment ago, and is what it should be; but its folder may not allow programs in it. */
+const ADVICE_TO_PROGRAM = `If its folder is mounted noexec, set ${TEMPORARY_VARIABLE} to another one; or set ${NAME_A_FILE}`;

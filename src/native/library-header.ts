@@ -6,34 +6,30 @@
  * and Windows refuse both, with a reason.
  *
  * Decision. Tell the platform that a file is for, and check that an ELF file is as long as its segments need. What is
- * neither is left to the loader to explain.
+ * neither is left to the loader to explain. The file, some tens of kilobytes, is read in one call: a Worker that is terminated
+ * between two would leave it open.
  *
  * Sources: elf(5); Apple's `mach-o/loader.h`; Microsoft's "PE Format".
  */
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 
 /** Why a file cannot be loaded into this process, as the end of a sentence about it; null if its header is no reason. */
 export function whyNotLoadable(path: string): string | null {
-  const descriptor = openSync(path, "r");
-  try {
-    const file = fstatSync(descriptor);
-    if (!file.isFile()) return "it is no file";
-    const bytes = new Uint8Array(HEADER_BYTES);
-    const length = readSync(descriptor, bytes, 0, HEADER_BYTES, 0);
-    return judge(new DataView(bytes.buffer, 0, length), file.size);
-  } finally {
-    closeSync(descriptor);
-  }
+  if (!statSync(path).isFile()) return "it is no file";
+  // In one call: a Worker that is terminated between several would leave the descriptor open.
+  const { buffer, byteOffset, byteLength } = readFileSync(path);
+  return judge(new DataView(buffer, byteOffset, byteLength));
 }
 
-function judge(header: DataView, sizeBytes: number): string | null {
-  const platforms = platformsOf(header);
+function judge(file: DataView): string | null {
+  const platforms = platformsOf(file);
   if (platforms === null) return null;
   const current = `${process.platform}-${process.arch}`;
   if (!platforms.includes(current)) return `it is built for ${platforms.join(" or ")}, and this is ${current}`;
-  const neededBytes = isElf(header) ? neededByElf(header) : 0;
-  return neededBytes > sizeBytes ? `it is cut off after ${sizeBytes} of at least ${neededBytes} bytes` : null;
+  const neededBytes = isElf(file) ? neededByElf(file) : 0;
+  const { byteLength } = file;
+  return neededBytes > byteLength ? `it is cut off after ${byteLength} of at least ${neededBytes} bytes` : null;
 }
 
 /** The platforms that a file with this header may be for; null if that cannot be told. */
@@ -81,6 +77,3 @@ const ELF_ENTRY_BYTES = 56;
 
 /** The ELF header, the longest of those that are looked at as a whole. */
 const SHORTEST_HEADER_BYTES = 64;
-
-/** Room for the program headers, which linkers put behind the ELF header, and for what Windows has before its own. */
-const HEADER_BYTES = 4096;

@@ -8,6 +8,7 @@
 
 import { dlopen, type FFIFunction, type Library } from "bun:ffi";
 import { existsSync } from "node:fs";
+import { BELONGING_FUNCTIONS } from "./functions/belongings.ts";
 import { DATAGRAM_FUNCTIONS } from "./functions/datagram.ts";
 import { FILE_FUNCTIONS } from "./functions/file.ts";
 import { PROCESS_FUNCTIONS } from "./functions/process.ts";
@@ -16,23 +17,18 @@ import { SOCKET_FUNCTIONS } from "./functions/socket.ts";
 import { TERMINAL_FUNCTIONS } from "./functions/terminal.ts";
 import { UNIX_FUNCTIONS } from "./functions/unix.ts";
 import { WATCH_FUNCTIONS } from "./functions/watch.ts";
-import { ADVICE, findLibrary } from "./library-file.ts";
+import { ADVICE, findLibrary, type FoundLibrary } from "./library-file.ts";
 import { whyNotLoadable } from "./library-header.ts";
 
-/** Every function of `zig/src/abi.zig`, a table for each family. */
-const FUNCTIONS = {
-  ...QUEUE_FUNCTIONS,
-  ...SOCKET_FUNCTIONS,
-  ...FILE_FUNCTIONS,
-  ...TERMINAL_FUNCTIONS,
-  ...UNIX_FUNCTIONS,
-  ...DATAGRAM_FUNCTIONS,
-  ...PROCESS_FUNCTIONS,
-  ...WATCH_FUNCTIONS,
+type Symbols = Library<ReturnType<typeof everyFunction>>["symbols"];
+
+/** The library's functions; any other of the same arguments may stand in for one. */
+export type NativeFunctions = {
+  readonly [Name in keyof Symbols]: (...given: Parameters<Symbols[Name]>) => ReturnType<Symbols[Name]>;
 };
 
-/** The library's functions. */
-export type NativeFunctions = Library<typeof FUNCTIONS>["symbols"];
+/** Those that the reactor thread calls. */
+export type QueueFunctions = Pick<NativeFunctions, keyof typeof QUEUE_FUNCTIONS>;
 
 /** `abi_version` in `zig/src/abi.zig`. */
 export const ABI_VERSION = 4;
@@ -46,11 +42,13 @@ export const PART_BYTES = 16;
 export const UNIX_ADDRESS_BYTES = 112;
 export const UNIX_MESSAGE_BYTES = 1168;
 export const DATAGRAM_SLOT_BYTES = 40;
-export const TERMINAL_MODE_BYTES = 44;
+export const TERMINAL_MODE_BYTES = 72;
 export const TERMINAL_LINE_BYTES = 20;
 export const WINDOW_SIZE_BYTES = 8;
 export const PIPE_PAIR_BYTES = 8;
 export const WATCH_EVENT_BYTES = 16;
+export const QUEUE_PAGE_BYTES = 72;
+export const DESCRIPTORS_BYTES = 16_384;
 const SIZES_BYTES: Readonly<Record<number, number>> = {
   0: QUEUE_BYTES,
   1: RING_HEADER_BYTES,
@@ -65,6 +63,8 @@ const SIZES_BYTES: Readonly<Record<number, number>> = {
   10: WINDOW_SIZE_BYTES,
   11: WATCH_EVENT_BYTES,
   12: PIPE_PAIR_BYTES,
+  13: QUEUE_PAGE_BYTES,
+  14: DESCRIPTORS_BYTES,
 };
 
 let loaded: LoadedLibrary | undefined;
@@ -81,21 +81,41 @@ export interface LoadedLibrary {
  */
 export function nativeLibrary(): LoadedLibrary {
   if (loaded === undefined) {
-    const { path, tried } = findLibrary();
-    loaded = loadLibrary(path, tried);
+    const found = findLibrary();
+    loaded = loadLibrary(found.path, found);
   }
   return loaded;
 }
 
 /**
  * Opens and checks one file.
- * @param tried the places before it, for the message of an error
+ * @param lookUp what the message of an error tells besides
  */
-export function loadLibrary(path: string, tried: readonly string[] = []): LoadedLibrary {
-  const file = { path, tried };
-  checkHeader(file);
-  checkAbi(file);
-  return { path, functions: open(file, FUNCTIONS) };
+export function loadLibrary(path: string, lookUp: LookUp = NO_LOOK_UP): LoadedLibrary {
+  return { path, functions: load({ ...lookUp, path }, everyFunction()) };
+}
+
+/**
+ * Every function of `zig/src/abi.zig`, a table for each family. Made when it is needed, so that the program of the reactor
+ * thread is without those that it does not call.
+ */
+function everyFunction() {
+  return {
+    ...QUEUE_FUNCTIONS,
+    ...SOCKET_FUNCTIONS,
+    ...FILE_FUNCTIONS,
+    ...TERMINAL_FUNCTIONS,
+    ...UNIX_FUNCTIONS,
+    ...DATAGRAM_FUNCTIONS,
+    ...PROCESS_FUNCTIONS,
+    ...WATCH_FUNCTIONS,
+    ...BELONGING_FUNCTIONS,
+  };
+}
+
+/** Opens and checks a file for the reactor thread, whose program has no more than it needs. */
+export function loadQueueFunctions(path: string): QueueFunctions {
+  return load({ ...NO_LOOK_UP, path }, QUEUE_FUNCTIONS);
 }
 
 /** Where the file comes from, in the words of its maker; see `zig/src/provenance.zig`. */
@@ -103,10 +123,19 @@ export function provenanceOf({ functions }: LoadedLibrary): string {
   return String(functions.bun_reactor_provenance());
 }
 
-/** A file, and what its error messages tell of the look-up. */
-interface Candidate {
+/** How a file was found. */
+type LookUp = Pick<FoundLibrary, "tried" | "advice">;
+
+const NO_LOOK_UP: LookUp = { tried: [], advice: ADVICE };
+
+interface Candidate extends LookUp {
   readonly path: string;
-  readonly tried: readonly string[];
+}
+
+function load<F extends Record<string, FFIFunction>>(file: Candidate, functions: F): Library<F>["symbols"] {
+  checkHeader(file);
+  checkAbi(file);
+  return open(file, functions);
 }
 
 function checkHeader(file: Candidate): void {
@@ -121,7 +150,7 @@ function checkHeader(file: Candidate): void {
 }
 
 function checkAbi(file: Candidate): void {
-  const { bun_reactor_abi_version, bun_reactor_size_bytes } = FUNCTIONS;
+  const { bun_reactor_abi_version, bun_reactor_size_bytes } = QUEUE_FUNCTIONS;
   const functions = open(file, { bun_reactor_abi_version, bun_reactor_size_bytes });
   const version = functions.bun_reactor_abi_version();
   if (version !== ABI_VERSION) refuse(file, `has ABI version ${version}, but ${ABI_VERSION} is needed`);
@@ -140,7 +169,7 @@ function open<F extends Record<string, FFIFunction>>(file: Candidate, functions:
   }
 }
 
-function refuse({ path, tried }: Candidate, problem: string, cause?: unknown): never {
+function refuse({ path, tried, advice }: Candidate, problem: string, cause?: unknown): never {
   const before = tried.length === 0 ? "" : ` Tried before it: ${tried.join("; ")}.`;
-  throw new Error(`the native library ${path} ${problem}.${before} ${ADVICE}`, { cause });
+  throw new Error(`the native library ${path} ${problem}.${before} ${advice}`, { cause });
 }

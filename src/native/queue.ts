@@ -3,10 +3,13 @@
  * on it. Results below zero are negated error numbers; the contract is written in `zig/src/queue.zig`.
  */
 
+import { type QueueMemory, retainQueue } from "./belongings.ts";
 import { errorNumber } from "./error-numbers.ts";
-import { type NativeFunctions, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
+import { type QueueFunctions, QUEUE_BYTES, RING_ENTRY_BYTES, RING_HEADER_BYTES } from "./library.ts";
 import { has, lacking, THIS_PLATFORM } from "./platform.ts";
 import { errorOf } from "./status.ts";
+
+export { allocateQueue, type QueueMemory } from "./belongings.ts";
 
 /**
  * A power of two; as many events as one poll fetches at most, so that one poll is enough for all that is ready on a
@@ -45,24 +48,31 @@ export const QueueCall = callsOf(process.platform);
 
 export class NativeQueue {
   private readonly queue: Uint8Array;
+  /** Whether the queue is to be closed when the threads that have it are gone. */
+  private readonly isOpen: Uint32Array;
   private readonly ring: Uint8Array;
 
   constructor(
-    /** At least `QUEUE_BYTES`; the kernel's handles live in it, so it must stay as long as the queue is open. */
-    queueMemory: SharedArrayBuffer,
+    /** The kernel's handles live in it. */
+    queueMemory: QueueMemory,
     /** `RING_BYTES`, where `poll` puts what is ready. */
     ringMemory: SharedArrayBuffer,
-    private readonly functions: NativeFunctions,
+    private readonly functions: QueueFunctions,
   ) {
-    this.queue = new Uint8Array(queueMemory);
+    const page = retainQueue(queueMemory, functions);
+    this.queue = new Uint8Array(page, 0, QUEUE_BYTES);
+    this.isOpen = new Uint32Array(page, QUEUE_BYTES, 1);
     this.ring = new Uint8Array(ringMemory);
   }
 
   open(): number {
-    return this.functions.queue_open(this.queue);
+    const result = this.functions.queue_open(this.queue);
+    if (result >= 0) this.isOpen[0] = 1;
+    return result;
   }
 
   close(): number {
+    this.isOpen[0] = 0;
     return this.functions.queue_close(this.queue);
   }
 
@@ -113,11 +123,6 @@ function callsOf(platform: NodeJS.Platform): QueueCalls {
     default:
       return { OPEN: "kqueue", CHANGE: "kevent", WAIT: "kevent" };
   }
-}
-
-/** Memory for a queue. */
-export function allocateQueue(): SharedArrayBuffer {
-  return new SharedArrayBuffer(QUEUE_BYTES);
 }
 
 /** Memory for a ring, with its capacity written in. */

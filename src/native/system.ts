@@ -2,6 +2,7 @@
 
 import type { SocketAddress, SocketOption, System } from "../core/system.ts";
 import { AddressMemory, parseAddress } from "./address.ts";
+import { closingWithThread } from "./belongings.ts";
 import { datagramSystem } from "./datagram-system.ts";
 import { errorNumber } from "./error-numbers.ts";
 import { fileSystem } from "./file-system.ts";
@@ -24,7 +25,9 @@ export function nativeSystem(): System {
 
 /** The same with what another platform lacks: for tests of that. */
 export function systemFor(platform: Platform): System {
-  const { functions } = nativeLibrary();
+  const { functions: shared } = nativeLibrary();
+  // With the main thread all ends, and the system closes what is open.
+  const functions = Bun.isMainThread ? shared : closingWithThread(shared);
   const memory = new AddressMemory();
   const parts = new PartMemory();
   const value = new Int32Array(1);

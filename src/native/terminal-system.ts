@@ -8,11 +8,11 @@ import { type NativeFunctions, TERMINAL_LINE_BYTES, TERMINAL_MODE_BYTES, WINDOW_
 import { absentCall, absentFamily, has, type Platform } from "./platform.ts";
 
 export function terminalSystem(functions: NativeFunctions, platform: Platform): TerminalSystem {
-  if (has("terminals", platform)) return realTerminals(functions);
+  if (has("terminals", platform)) return realTerminals(functions, platform);
   return absentFamily<TerminalSystem>("terminals", platform, { openLine: absentCall("serialPorts", platform) });
 }
 
-function realTerminals(functions: NativeFunctions): TerminalSystem {
+function realTerminals(functions: NativeFunctions, platform: Platform): TerminalSystem {
   const lineMemory = new LineMemory();
   const sizeMemory = new WindowSizeMemory();
   return {
@@ -20,7 +20,7 @@ function realTerminals(functions: NativeFunctions): TerminalSystem {
     openController: functions.terminal_open_controller,
     pathOf: (controller) => {
       const number = functions.terminal_number(controller);
-      return number < 0 ? number : `/dev/pts/${number}`;
+      return number < 0 ? number : pathOfTerminal(number, platform);
     },
     openPeer: functions.terminal_open_peer,
     getMode: (descriptor) => {
@@ -57,6 +57,11 @@ function realTerminals(functions: NativeFunctions): TerminalSystem {
     discard: functions.terminal_discard,
     setExclusive: (descriptor, isOn) => functions.terminal_set_exclusive(descriptor, isOn ? 1 : 0),
   };
+}
+
+/** Of the other end of a pair, as ptsname(3) tells it. */
+function pathOfTerminal(number: number, platform: Platform): string {
+  return platform === "darwin" ? `/dev/ttys${String(number).padStart(3, "0")}` : `/dev/pts/${number}`;
 }
 
 /** `Line` in `zig/src/terminal.zig`; used for one call at a time, so one serves a whole thread. */

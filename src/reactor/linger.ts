@@ -17,6 +17,9 @@ export const DEFAULT_LINGER_US = 50;
 /** Meanwhile nothing else of the host runs, so it must stay short even if nothing comes. */
 export const LONGEST_LINGER_US = 1000;
 
+/** Likewise, though asleep. */
+export const LONGEST_DOZE_US = 10_000;
+
 export class Linger {
   private boundNs = DEFAULT_LINGER_US * NS_PER_US;
   private expectedGapNs = LONGEST_GAP_NS;

@@ -3,6 +3,7 @@
 import type { Worker } from "node:worker_threads";
 import { nativeLibrary } from "../native/library.ts";
 import { THIS_PLATFORM } from "../native/platform.ts";
+import type { QueueMemory } from "../native/queue.ts";
 import type { ReadyChannel } from "./ready-channel.ts";
 import { REACTOR_WORKER } from "./reactor-worker.ts";
 import { BELL, type ReactorThreadData, type ReactorThreadMessage, type ReactorThreadState } from "./thread-messages.ts";
@@ -25,10 +26,12 @@ export class ReactorThread {
 
   constructor(
     private readonly channel: ReadyChannel,
+    queueMemory: QueueMemory,
     private readonly listener: ReactorThreadListener,
   ) {
     const workerData: ReactorThreadData = {
       memory: channel.memory,
+      queueMemory,
       libraryPath: nativeLibrary().path,
       longestPollNs: longestPollNs(),
     };

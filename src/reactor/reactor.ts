@@ -14,10 +14,10 @@ import type { Source } from "../core/source.ts";
 import type { System } from "../core/system.ts";
 import { nativeLibrary } from "../native/library.ts";
 import { reportsChanges, THIS_PLATFORM } from "../native/platform.ts";
-import { NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
+import { allocateQueue, NativeQueue, PollResult, QueueCall } from "../native/queue.ts";
 import { errorOf } from "../native/status.ts";
 import { nativeSystem } from "../native/system.ts";
-import { Linger, LONGEST_LINGER_US } from "./linger.ts";
+import { Linger, LONGEST_DOZE_US, LONGEST_LINGER_US } from "./linger.ts";
 import { ReactorThread } from "./reactor-thread.ts";
 import { Holder, ReadyChannel } from "./ready-channel.ts";
 import { type ReadyHandler, Registrator } from "./registrator.ts";
@@ -28,9 +28,11 @@ export class Reactor implements Driver, Disposable {
   readonly armsForEachWait = !reportsChanges(THIS_PLATFORM);
 
   private readonly channel = ReadyChannel.allocate();
+  private readonly queueMemory = allocateQueue();
   private readonly queue: NativeQueue;
   private readonly sources: Registrator;
   private readonly linger = new Linger();
+  private dozeNs = 0;
   private thread: ReactorThread | null = null;
   private client: DriverClient | null = null;
   /** Why the reactor serves nobody any more. */
@@ -47,8 +49,8 @@ export class Reactor implements Driver, Disposable {
    * (`EMFILE`)
    */
   constructor() {
-    const { queue, ring } = this.channel.memory;
-    this.queue = new NativeQueue(queue, ring, nativeLibrary().functions);
+    const { functions } = nativeLibrary();
+    this.queue = new NativeQueue(this.queueMemory, this.channel.memory.ring, functions);
     this.sources = new Registrator(this.queue, this);
     const result = this.queue.open();
     if (result < 0) throw errorOf(result, QueueCall.OPEN);
@@ -66,6 +68,16 @@ export class Reactor implements Driver, Disposable {
   set lingerUs(lingerUs: number) {
     assertTime("lingerUs", lingerUs, "microseconds", LONGEST_LINGER_US);
     this.linger.boundUs = lingerUs;
+  }
+
+  /**
+   * How long the executor's thread itself may then sleep in the event queue, in microseconds, 10,000 at the most, before it
+   * leaves that to the reactor's thread; 0, which it is at first, turns it off. The host has no turn meanwhile.
+   * @throws RangeError for any other
+   */
+  set dozeUs(dozeUs: number) {
+    assertTime("dozeUs", dozeUs, "microseconds", LONGEST_DOZE_US);
+    this.dozeNs = dozeUs * NS_PER_US;
   }
 
   /** Nanoseconds on the clock of `performance.now()`. */
@@ -199,13 +211,20 @@ export class Reactor implements Driver, Disposable {
     return count;
   }
 
-  /** Polls on for a moment before the executor sleeps, if that has paid off lately. */
+  /**
+   * Polls on for a moment before the executor sleeps, if that has paid off lately; then sleeps in the event queue itself for
+   * as long as it may.
+   */
   private lingersUntilReady(deadlineNs: number): boolean {
     let nowNs = this.now();
     this.linger.becameIdle(nowNs);
     const endNs = nowNs + this.linger.durationNs;
     while (nowNs < endNs && nowNs < deadlineNs) {
       if (this.poll(0) > 0 || this.ending !== null) return true;
+      nowNs = this.now();
+    }
+    if (this.dozeNs > 0 && nowNs < deadlineNs) {
+      if (this.poll(Math.min(this.dozeNs, deadlineNs - nowNs)) > 0 || this.ending !== null) return true;
       nowNs = this.now();
     }
     return nowNs >= deadlineNs;
@@ -237,7 +256,7 @@ export class Reactor implements Driver, Disposable {
   /** Null if there can be none; whoever waits is told. */
   private startThread(): ReactorThread | null {
     try {
-      return new ReactorThread(this.channel, {
+      return new ReactorThread(this.channel, this.queueMemory, {
         onBell: this.callClient,
         onPollFailed: (result) => this.pollFailed(result),
         onFailed: (reason) => this.end(new ReactorError(`the reactor thread failed: ${reason}`)),

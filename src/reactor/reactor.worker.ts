@@ -7,7 +7,7 @@
  */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { loadLibrary } from "../native/library.ts";
+import { loadQueueFunctions } from "../native/library.ts";
 import { NativeQueue, PollResult } from "../native/queue.ts";
 import { Holder, ReadyChannel } from "./ready-channel.ts";
 import { BELL, type ReactorThreadData, type ReactorThreadMessage } from "./thread-messages.ts";
@@ -16,10 +16,10 @@ function tell(message: ReactorThreadMessage): void {
   parentPort!.postMessage(message);
 }
 
-function main({ memory, libraryPath, longestPollNs }: ReactorThreadData): void {
+function main({ memory, queueMemory, libraryPath, longestPollNs }: ReactorThreadData): void {
   const channel = new ReadyChannel(memory);
   try {
-    const queue = new NativeQueue(memory.queue, memory.ring, loadLibrary(libraryPath).functions);
+    const queue = new NativeQueue(queueMemory, memory.ring, loadQueueFunctions(libraryPath));
     tell({ kind: "up" });
     while (channel.waitWhile(Holder.EXECUTOR) === Holder.REACTOR) pollOnce(channel, queue, longestPollNs);
   } catch (error) {

@@ -21,11 +21,10 @@
  * which the thread reads it again.
  */
 
-import { allocateQueue, allocateRing, RING_ENTRIES, RingWord } from "../native/queue.ts";
+import { allocateRing, RING_ENTRIES, RingWord } from "../native/queue.ts";
 
 /** The shared memory of a channel, as the reactor thread gets it. */
 export interface ChannelMemory {
-  readonly queue: SharedArrayBuffer;
   readonly ring: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;
 }
@@ -50,7 +49,7 @@ export class ReadyChannel {
 
   static allocate(): ReadyChannel {
     const control = new SharedArrayBuffer(CONTROL_BYTES);
-    const channel = new ReadyChannel({ queue: allocateQueue(), ring: allocateRing(), control });
+    const channel = new ReadyChannel({ ring: allocateRing(), control });
     channel.deadlineNs = Infinity;
     return channel;
   }

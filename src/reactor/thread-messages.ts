@@ -1,10 +1,12 @@
 /** What the executor's thread and the reactor thread send each other, besides what they share in memory. */
 
+import type { QueueMemory } from "../native/queue.ts";
 import type { ChannelMemory } from "./ready-channel.ts";
 
 /** What the reactor thread is started with. */
 export interface ReactorThreadData {
   readonly memory: ChannelMemory;
+  readonly queueMemory: QueueMemory;
   readonly libraryPath: string;
   /** How long one wait in the event queue may take, in nanoseconds. */
   readonly longestPollNs: number;

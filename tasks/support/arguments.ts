@@ -55,10 +55,11 @@ export function toText(text: string | undefined): string {
   return given(text);
 }
 
-/** A whole number. */
-export function toCount(text: string | undefined): number {
-  if (/^\d{1,10}$/.test(given(text))) return Number(text);
-  throw new ArgumentError(`must be a whole number, but is "${text}"`);
+/** A whole number, from `lowest` on. */
+export function toCount(text: string | undefined, lowest = 0): number {
+  if (/^\d{1,10}$/.test(given(text)) && Number(text) >= lowest) return Number(text);
+  const range = lowest === 0 ? "" : ` from ${lowest} on`;
+  throw new ArgumentError(`must be a whole number${range}, but is "${text}"`);
 }
 
 /** `NAME=VALUE`; the value may have further equals signs. */

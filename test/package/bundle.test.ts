@@ -1,6 +1,6 @@
 /** Programs that are shipped as one file: `bun build` makes it, and the project is not there any more when it runs. */
 
-import { afterEach, beforeEach, expect } from "bun:test";
+import { afterEach, beforeEach, expect, setDefaultTimeout } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { libraryFileName, currentPlatform } from "../../src/native/library-file.ts";
@@ -8,10 +8,9 @@ import { temporaryFolder, type TemporaryPath } from "../support/temporary.ts";
 import { afterAll, beforeAll, describe, test } from "./support/natively.ts";
 import { ECHO } from "./support/programs.ts";
 import { type Outcome, Project, runIn } from "./support/project.ts";
-import { PACK_LIMIT_MS, TEST_TARGETS } from "./support/tarball.ts";
+import { PACK_LIMIT_MS, TEST_TARGETS, PROGRAMS_LIMIT_MS } from "./support/tarball.ts";
 
-/** To compile an executable is to copy Bun, and the machine may have other things to do as well. */
-const LIMIT_MS = 60_000;
+setDefaultTimeout(PROGRAMS_LIMIT_MS);
 
 const HELLO: Outcome = { exitCode: 0, stdout: "hello\n", stderr: "" };
 
@@ -68,6 +67,18 @@ describe("bun build --target bun", () => {
     expect(await runAlone([process.execPath, "moved.js"])).toEqual(HELLO);
   });
 
+  test("makes a CommonJS bundle that runs anywhere, although its modules know where they were", async () => {
+    project.write(
+      "later.ts",
+      `import { run, sleep } from "bun-reactor";
+       void run(function* main() { yield* sleep(1); console.log("hello"); });`,
+    );
+    const bundle = join(elsewhere.name, "later.cjs");
+    const built = await project.bun(["build", "later.ts", "--target", "bun", "--format", "cjs", "--outfile", bundle]);
+    expect(built).toMatchObject({ exitCode: 0 });
+    expect(await runAlone([process.execPath, bundle])).toEqual(HELLO);
+  });
+
   test("has the libraries of all platforms, because it may run on any", async () => {
     const bundle = join(elsewhere.name, "echo.js");
     await build("--target", "bun", "--outfile", bundle);
@@ -94,7 +105,7 @@ describe("bun build --compile", () => {
   beforeAll(async () => {
     executable = join(project.folder, process.platform === "win32" ? "echo.exe" : "echo");
     await build("--compile", "--outfile", executable);
-  }, LIMIT_MS);
+  }, PROGRAMS_LIMIT_MS);
 
   /** The executable outside of the project. */
   function move(): string {
@@ -163,21 +174,17 @@ describe("bun build --compile", () => {
     expect(await runAlone([path], { ...unusable, BUN_REACTOR_LIBRARY: library })).toEqual(HELLO);
   });
 
-  test(
-    "works with bytecode and minified as well",
-    async () => {
-      const path = join(elsewhere.name, process.platform === "win32" ? "fast.exe" : "fast");
-      project.write(
-        "fast.ts",
-        `import { run, sleep } from "bun-reactor";
+  test("works with bytecode and minified as well", async () => {
+    const path = join(elsewhere.name, process.platform === "win32" ? "fast.exe" : "fast");
+    project.write(
+      "fast.ts",
+      `import { run, sleep } from "bun-reactor";
          void run(function* main() { yield* sleep(1); console.log("hello"); });`,
-      );
-      const built = await project.bun(["build", "fast.ts", "--compile", "--minify", "--bytecode", "--outfile", path]);
-      expect(built).toMatchObject({ exitCode: 0 });
-      expect(await runAlone([path])).toEqual(HELLO);
-    },
-    LIMIT_MS,
-  );
+    );
+    const built = await project.bun(["build", "fast.ts", "--compile", "--minify", "--bytecode", "--outfile", path]);
+    expect(built).toMatchObject({ exitCode: 0 });
+    expect(await runAlone([path])).toEqual(HELLO);
+  });
 });
 
 /** What a platform's library is in a bundle: some of its text. */

@@ -1,6 +1,6 @@
 /** The package as a user gets it: from the tarball, without a network, a compiler or a script that runs at the end. */
 
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -10,10 +10,9 @@ import { preludeFor, Script } from "../support/script.ts";
 import { afterAll, beforeAll, describe, test } from "./support/natively.ts";
 import { ECHO } from "./support/programs.ts";
 import { environmentOfUser, Project } from "./support/project.ts";
-import { PACK_LIMIT_MS } from "./support/tarball.ts";
+import { PACK_LIMIT_MS, PROGRAMS_LIMIT_MS } from "./support/tarball.ts";
 
-/** Several programs, one after the other, on a machine that has other things to do as well. */
-const LIMIT_MS = 60_000;
+setDefaultTimeout(PROGRAMS_LIMIT_MS);
 
 let project: Project;
 
@@ -119,19 +118,15 @@ describe("a project with the package", () => {
 });
 
 describe("bunx bun-reactor doctor", () => {
-  test(
-    "says that the package works here, with the library that came with it",
-    async () => {
-      const { exitCode, stdout, stderr } = await project.bun(["x", "bun-reactor", "doctor", "--json"]);
-      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-      const report = JSON.parse(stdout);
-      expect(report).toMatchObject({ isHealthy: true, problems: [], platform: currentPlatform() });
-      expect(report.library.origin).toBe("package");
-      expect(report.library.path).toStartWith(join(project.folder, "node_modules", "bun-reactor", "native"));
-      expect(report.library.provenance).toStartWith(`bun-reactor ${report.version} zig=`);
-    },
-    LIMIT_MS,
-  );
+  test("says that the package works here, with the library that came with it", async () => {
+    const { exitCode, stdout, stderr } = await project.bun(["x", "bun-reactor", "doctor", "--json"]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({ isHealthy: true, problems: [], platform: currentPlatform() });
+    expect(report.library.origin).toBe("package");
+    expect(report.library.path).toStartWith(join(project.folder, "node_modules", "bun-reactor", "native"));
+    expect(report.library.provenance).toStartWith(`bun-reactor ${report.version} zig=`);
+  });
 
   test("finds out that the library is missing, says which paths were tried, and ends with 1", async () => {
     using broken = await Project.install();

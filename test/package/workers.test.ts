@@ -1,9 +1,11 @@
 /** The package in Workers of the user: each has an executor and a reactor of its own. */
 
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { afterAll, beforeAll, test } from "./support/natively.ts";
 import { Project } from "./support/project.ts";
-import { PACK_LIMIT_MS } from "./support/tarball.ts";
+import { PACK_LIMIT_MS, PROGRAMS_LIMIT_MS } from "./support/tarball.ts";
+
+setDefaultTimeout(PROGRAMS_LIMIT_MS);
 
 /** In each Worker: a server that echoes one line back, after all of the Worker's tasks have waited. */
 const WORKER = `
@@ -57,7 +59,7 @@ test("a Worker of the user in an executable serves as well", async () => {
   project.write("main.ts", main(2, "./worker.ts"));
   const built = await project.bun(["build", "--compile", "main.ts", "worker.ts", "--outfile", executable]);
   expect(built).toMatchObject({ exitCode: 0 });
-  expect(await project.run([`./${executable}`])).toEqual({
+  expect(await project.run([`./${executable}`], { environment: { TMPDIR: project.folder } })).toEqual({
     exitCode: 0,
     stdout: "worker 0: hello, worker 1: hello\n0 0\n",
     stderr: "",

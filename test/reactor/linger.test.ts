@@ -1,6 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
+import { run, sleep } from "../../src/index.ts";
 import { DEFAULT_LINGER_US, Linger } from "../../src/reactor/linger.ts";
+import { Holder } from "../../src/reactor/ready-channel.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
+import { rejectionOf, thrownBy } from "../support/failure.ts";
+import { internalsOf, TestReactor } from "../support/reactors.ts";
 
 /** Plays a series of gaps: the executor becomes idle, and an event comes after so many nanoseconds. */
 function play(linger: Linger, gapsNs: readonly number[]): void {
@@ -128,3 +133,47 @@ describe("the linger", () => {
     );
   });
 });
+
+describe("a reactor that may doze", () => {
+  expectNothingLeftBehind();
+
+  /** A reactor whose thread is up and waits for the baton. */
+  async function awake(dozeUs: number): Promise<TestReactor> {
+    const test = new TestReactor();
+    await test.open();
+    test.reactor.lingerUs = 0;
+    test.reactor.dozeUs = dozeUs;
+    // Its thread has the baton since it was opened; who polls by itself takes it back.
+    test.reactor.fetch(1);
+    expect(internalsOf(test.reactor).channel.holder).toBe(Holder.EXECUTOR);
+    return test;
+  }
+
+  test("waits by itself for what comes within its doze, and leaves nothing to its thread", async () => {
+    await using test = await awake(10_000);
+    const passes = spyOn(internalsOf(test.reactor).channel, "pass");
+    await test.run(() => sleep(2));
+    expect(passes).not.toHaveBeenCalled();
+  });
+
+  test.each([0, 1])("leaves the wait to its thread after its doze, which here is %p µs", async (dozeUs) => {
+    await using test = await awake(dozeUs);
+    const controller = new AbortController();
+    const ending = test.executor.run(() => sleep(A_LONG_TIME_MS), { signal: controller.signal });
+    await test.untilParked();
+    controller.abort(new Error("enough"));
+    expect((await rejectionOf(ending)).message).toBe("enough");
+  });
+
+  test("refuses a doze that is none, or too long", async () => {
+    await using test = new TestReactor();
+    expect(thrownBy(() => (test.reactor.dozeUs = 10_001)).message).toStartWith(
+      "dozeUs must be a number of microseconds",
+    );
+    const error = await rejectionOf(run(() => sleep(0), { dozeUs: -1 }));
+    expect(error.message).toStartWith("run: dozeUs must be a number of microseconds, from 0 to 10000");
+  });
+});
+
+/** Never waited for. */
+const A_LONG_TIME_MS = 1_000_000;

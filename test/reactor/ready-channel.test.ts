@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Interest, Readiness } from "../../src/core/interest.ts";
 import { Delivery } from "../../src/core/source.ts";
 import { nativeLibrary } from "../../src/native/library.ts";
-import { NativeQueue, PollResult, RING_ENTRIES, RingWord } from "../../src/native/queue.ts";
+import { allocateQueue, NativeQueue, PollResult, RING_ENTRIES, RingWord } from "../../src/native/queue.ts";
 import { Holder, ReadyChannel } from "../../src/reactor/ready-channel.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { EventCounter } from "../support/libc.ts";
@@ -19,7 +19,7 @@ class Line implements Disposable {
     words[RingWord.TAIL] = position;
     words[RingWord.HEAD] = position;
     this.channel = new ReadyChannel(memory);
-    this.queue = new NativeQueue(memory.queue, memory.ring, nativeLibrary().functions);
+    this.queue = new NativeQueue(allocateQueue(), memory.ring, nativeLibrary().functions);
     expect(this.queue.open()).toBe(0);
   }
 

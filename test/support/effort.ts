@@ -9,3 +9,9 @@ if (!(EFFORT >= 0 && EFFORT <= 1))
 export function effort(rounds: number): number {
   return Math.max(1, Math.ceil(rounds * EFFORT));
 }
+
+/**
+ * How far to go at a time through what is otherwise done one by one, such as each suspend point of a job. Not so far that only
+ * the first is left of a few.
+ */
+export const STRIDE = Math.min(5, Math.round(1 / Math.max(EFFORT, 0.01)));

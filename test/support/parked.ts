@@ -16,7 +16,7 @@ export function whenParked(then: () => void): void {
 
 /** How many Workers' threads the process has, the calling one not counted. */
 export function countReactorThreads(): number {
-  if (!HAS_PROC) return runtimeReactor()?.thread == null ? 0 : 1;
+  if (!HAS_PROC) return (runtimeReactor()?.thread ?? null) === null ? 0 : 1;
   return reactorThreads().length;
 }
 

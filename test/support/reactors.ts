@@ -70,7 +70,8 @@ export function internalsOf(reactor: Reactor): ReactorInternals {
 
 /** Makes every further poll of the reactor fail with `EINVAL`: the number of its epoll descriptor is an eventfd's now. */
 export function breakEventQueue(reactor: Reactor): void {
-  const [epollDescriptor] = new Int32Array(internalsOf(reactor).channel.memory.queue);
+  const { queue } = internalsOf(reactor).queue as unknown as { readonly queue: Uint8Array };
+  const [epollDescriptor] = new Int32Array(queue.buffer, queue.byteOffset, 1);
   using impostor = new EventCounter();
   duplicateTo(impostor.descriptor, epollDescriptor!);
 }

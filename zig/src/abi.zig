@@ -5,6 +5,7 @@
 //! would be a BigInt on the other side; a double counts nanoseconds exactly for 104 days.
 
 const std = @import("std");
+const belongings = @import("belongings.zig");
 const clock = @import("clock.zig");
 const datagram = @import("datagram.zig");
 const file = @import("file.zig");
@@ -44,6 +45,8 @@ export fn bun_reactor_size_bytes(structure: u32) u32 {
         10 => @sizeOf(terminal.WindowSize),
         11 => @sizeOf(watch.Event),
         12 => @sizeOf(file.PipePair),
+        13 => @sizeOf(belongings.QueuePage),
+        14 => @sizeOf(belongings.Descriptors),
         else => 0,
     };
 }
@@ -55,6 +58,32 @@ export fn bun_reactor_provenance() [*:0]const u8 {
 
 export fn clock_monotonic_ns() f64 {
     return @floatFromInt(clock.monotonicNow_ns());
+}
+
+/// A page for a queue, which belongs to nobody yet; null if there is no memory.
+export fn queue_allocate() ?*belongings.QueuePage {
+    return belongings.QueuePage.allocate();
+}
+
+export fn queue_retain(page: *belongings.QueuePage) void {
+    page.retain();
+}
+
+/// To be called by the runtime when a heap that had the page as an ArrayBuffer is done with it.
+export fn queue_release(page: *belongings.QueuePage, context: ?*anyopaque) void {
+    _ = context;
+    page.release();
+}
+
+/// A list of descriptors; null if there is no memory.
+export fn descriptors_allocate() ?*belongings.Descriptors {
+    return belongings.Descriptors.allocate();
+}
+
+/// Closes what is in the list. To be called by the runtime when the heap that had it as an ArrayBuffer is gone.
+export fn descriptors_release(list: *belongings.Descriptors, context: ?*anyopaque) void {
+    _ = context;
+    list.release();
 }
 
 export fn queue_open(q: *queue.Queue) i32 {
@@ -407,3 +436,57 @@ fn toNanoseconds(timeout_ns: f64) i64 {
 
 /// A year: the caller asks again when it has passed.
 const max_timeout_ns: f64 = 365 * 24 * 60 * 60 * 1e9;
+
+// What opens something, as a Worker calls it: noted in the Worker's list within the call. Between two calls a Worker can be
+// terminated.
+
+export fn noted_socket_create(family: u32, place: *i32) i32 {
+    return belongings.note(place, socket.create(family));
+}
+
+export fn noted_socket_accept(listener: i32, place: *i32) i32 {
+    return belongings.note(place, socket.accept(listener));
+}
+
+export fn noted_datagram_create(family: u32, place: *i32) i32 {
+    return belongings.note(place, datagram.create(family));
+}
+
+export fn noted_unix_create(kind: u32, place: *i32) i32 {
+    return belongings.note(place, unix.create(@enumFromInt(kind)));
+}
+
+export fn noted_unix_make_pair(kind: u32, pair: *unix.Pair, first: *i32, second: *i32) i32 {
+    return belongings.noteBoth(first, second, unix.makePair(@enumFromInt(kind), pair), @ptrCast(pair));
+}
+
+export fn noted_file_open(path: [*:0]const u8, access: u32, place: *i32) i32 {
+    return belongings.note(place, file.open(path, @enumFromInt(access)));
+}
+
+export fn noted_file_make_pipe(pair: *file.PipePair, first: *i32, second: *i32) i32 {
+    return belongings.noteBoth(first, second, file.makePipe(pair), @ptrCast(pair));
+}
+
+export fn noted_terminal_open_controller(place: *i32) i32 {
+    return belongings.note(place, terminal.openController());
+}
+
+export fn noted_terminal_open_peer(controller: i32, place: *i32) i32 {
+    return belongings.note(place, terminal.openPeer(controller));
+}
+
+export fn noted_process_open(process_id: i32, place: *i32) i32 {
+    return belongings.note(place, process.open(process_id));
+}
+
+export fn noted_watch_open(place: *i32) i32 {
+    return belongings.note(place, watch.open());
+}
+
+/// Closes what is noted at `place`, which is free then.
+export fn noted_close(descriptor: i32, place: *i32) i32 {
+    // Before the close: right after it the number may be another thread's.
+    place.* = 0;
+    return socket.close(descriptor);
+}

@@ -11,8 +11,7 @@ const builtin = @import("builtin");
 const socket = @import("socket.zig");
 
 const backend = switch (builtin.os.tag) {
-    .linux => @import("datagram/linux.zig"),
-    .macos, .freebsd => @import("datagram/bsd.zig"),
+    .linux, .macos, .freebsd => @import("datagram/posix.zig"),
     .windows => @import("datagram/windows.zig"),
     else => @compileError("there are no datagram sockets for this operating system yet"),
 };

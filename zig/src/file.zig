@@ -8,8 +8,7 @@ const builtin = @import("builtin");
 const socket = @import("socket.zig");
 
 const backend = switch (builtin.os.tag) {
-    .linux => @import("file/posix.zig"),
-    .macos, .freebsd => @import("file/bsd.zig"),
+    .linux, .macos, .freebsd => @import("file/posix.zig"),
     .windows => @import("file/windows.zig"),
     else => @compileError("there are no calls on descriptors for this operating system yet"),
 };

@@ -20,7 +20,6 @@ pub const Errno = struct {
     pub const exists = 17; // EEXIST
     pub const invalid_argument = 22; // EINVAL
     pub const no_space = 28; // ENOSPC
-    pub const broken_pipe = 32; // EPIPE
     pub const not_implemented = 38; // ENOSYS
     pub const address_family_not_supported = 97; // EAFNOSUPPORT
 };

@@ -7,8 +7,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 
 const backend = switch (builtin.os.tag) {
-    .linux => @import("socket/posix.zig"),
-    .macos, .freebsd => @import("socket/bsd.zig"),
+    .linux, .macos, .freebsd => @import("socket/posix.zig"),
     .windows => @import("socket/windows.zig"),
     else => @compileError("there are no socket calls for this operating system yet"),
 };

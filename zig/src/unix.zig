@@ -7,8 +7,7 @@
 const builtin = @import("builtin");
 
 const backend = switch (builtin.os.tag) {
-    .linux => @import("unix/linux.zig"),
-    .macos, .freebsd => @import("unix/bsd.zig"),
+    .linux, .macos, .freebsd => @import("unix/posix.zig"),
     .windows => @import("unix/windows.zig"),
     else => @compileError("there are no unix sockets for this operating system yet"),
 };

@@ -204,8 +204,9 @@ pub fn fromCode(code: u32) i32 {
     });
 }
 
-/// The codes of Winsock that a call decides by.
+/// The codes that a call decides by: of Winsock, but for the first.
 pub const Code = struct {
+    pub const wait_timed_out = 258; // WAIT_TIMEOUT
     pub const invalid_argument = 10022; // WSAEINVAL
     pub const would_block = 10035; // WSAEWOULDBLOCK
     pub const message_size = 10040; // WSAEMSGSIZE
@@ -234,9 +235,8 @@ pub const SocketFlag = struct {
 /// `WSABUF`
 pub const Buffer = extern struct { length: u32, base: [*]u8 };
 
-/// `OVERLAPPED_ENTRY`: what a completion port hands out. The words that Microsoft's documentation calls internal are the
-/// operation's IO_STATUS_BLOCK.
-pub const Packet = extern struct { key: usize, context: ?*anyopaque, status: usize, bytes: u32 };
+/// `OVERLAPPED_ENTRY`: what a completion port hands out.
+pub const Packet = extern struct { key: usize, context: usize, reserved: usize, bytes: u32 };
 
 /// `SRWLOCK`; all zeros is an open one.
 pub const Lock = extern struct { word: usize = 0 };

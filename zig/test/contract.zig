@@ -8,6 +8,7 @@
 //!
 //! The parts, by what they hold the library to:
 
+const builtin = @import("builtin");
 const support = @import("support.zig");
 
 test {
@@ -19,6 +20,7 @@ test {
     _ = @import("timeouts.zig"); // never early
     _ = @import("signals.zig"); // EINTR
     _ = @import("ring.zig"); // nothing lost when there is no room
+    _ = @import("belongings.zig"); // what is closed when a thread is gone
     _ = @import("socket.zig"); // the socket calls
     _ = @import("datagram.zig"); // the datagram calls
     _ = @import("unix.zig"); // unix sockets: names, descriptors and credentials
@@ -26,6 +28,10 @@ test {
     _ = @import("terminal.zig"); // pairs of terminals, and the settings of serial lines
     _ = @import("process.zig"); // the end of processes, and signals to groups
     _ = @import("watch.zig"); // what is told of files and folders
+    if (@import("builtin").os.tag == .windows) _ = @import("windows.zig"); // faults that only this system knows
+    if (builtin.os.tag == .macos or builtin.os.tag == .freebsd) _ = @import("headers.zig"); // numbers and layouts
+    if (builtin.os.tag != .windows) _ = @import("kqueue.zig"); // what events of kqueue(2) mean
     if (support.has_epoll) _ = @import("epoll.zig"); // what only this backend has
+    _ = @import("fuzz_connections.zig"); // the queue in random order, over the network
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }

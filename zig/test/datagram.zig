@@ -163,7 +163,9 @@ test "a batch ends before what the system refuses, and says so when it is the fi
 test "without a destination a datagram goes to the connected peer, one by one and in a batch" {
     const pair: Pair = try .open();
     defer pair.close();
-    try support.expectResult(-Errno.destination_required, datagram.send(pair.sender, .ipv4, "x", null));
+    const nowhere = datagram.send(pair.sender, .ipv4, "x", null);
+    if (nowhere == -Errno.invalid_argument and system.isWine()) return support.skip("Wine has no error of its own for a datagram to nobody");
+    try support.expectResult(-Errno.destination_required, nowhere);
     try support.expectResult(0, socket.connect(pair.sender, &pair.address));
     try support.expectResult(1, datagram.send(pair.sender, .ipv4, "a", null));
     const none: Address = .{ .family = 0, .port = 0, .scope = 0, .bytes = @splat(0) };
@@ -186,7 +188,9 @@ test "disconnect takes the connection back, and anybody is heard again" {
     try support.expectResult(-Errno.not_connected, socket.peerAddress(pair.receiver, &peer));
     // Linux takes a port away with the connection if it has chosen it.
     var address = pair.address;
-    if ((try localAddress(pair.receiver)).port == 0) try support.expectResult(0, socket.bind(pair.receiver, &address));
+    const has_lost_port = (try localAddress(pair.receiver)).port == 0;
+    if (has_lost_port and system.isWine()) return support.skip("Linux takes a port away with the connection, and Wine does not notice");
+    if (has_lost_port) try support.expectResult(0, socket.bind(pair.receiver, &address));
     try std.testing.expectEqual(address, try localAddress(pair.receiver));
     try support.expectResult(1, datagram.send(pair.sender, .ipv4, "x", &address));
     var byte: [1]u8 = undefined;
@@ -209,7 +213,9 @@ test "that nobody is there is an event without anything to read, then an error o
     try poller.expectOnly(token, support.failed);
     var byte: [1]u8 = undefined;
     var slot: Slot = undefined;
-    try support.expectResult(-Errno.connection_refused, datagram.receive(pair.sender, &byte, &slot));
+    const refused = datagram.receive(pair.sender, &byte, &slot);
+    if (refused == -Errno.again and system.isWine()) return support.skip("Wine takes the error of a datagram when it tells the event");
+    try support.expectResult(-Errno.connection_refused, refused);
     try support.expectResult(-Errno.again, datagram.receive(pair.sender, &byte, &slot));
     try support.expectResult(1, datagram.send(pair.sender, .ipv4, "x", null));
 }
@@ -298,7 +304,7 @@ test "a closed number is refused by every call with EBADF" {
         datagram.setOption(number, ipv4, .broadcast, 1),
         datagram.setMembership(number, &address, 0, true),
     };
-    for (results) |result| try support.expectResult(-Errno.bad_descriptor, result);
+    try support.expectEach(-Errno.bad_descriptor, &results);
     if (!emulator.knowsMulticastInterface(ipv4)) return support.skip(emulator.no_multicast_interface);
     try support.expectResult(-Errno.bad_descriptor, datagram.setOption(number, ipv4, .multicast_interface, 1));
 }

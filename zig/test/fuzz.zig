@@ -28,6 +28,7 @@ const usual_capacity = 64;
 const ample_capacity = 1024;
 
 test "random operations: no event for a dead token, none lost, none wrong" {
+    if (!support.system.has_local_pairs) return support.skip("this system has no local streams, for which alone the model is exact");
     const seed = try chosenSeed();
     var fuzz: Fuzz = undefined;
     try fuzz.open(seed);
@@ -40,7 +41,7 @@ test "random operations: no event for a dead token, none lost, none wrong" {
     }
 }
 
-fn chosenSeed() !u64 {
+pub fn chosenSeed() !u64 {
     const text = std.testing.environ.getAlloc(std.testing.allocator, "BUN_REACTOR_FUZZ_SEED") catch |failure| switch (failure) {
         error.EnvironmentVariableMissing => return default_seed,
         else => return failure,
@@ -151,6 +152,7 @@ const Fuzz = struct {
     }
 
     fn poll(fuzz: *Fuzz) !void {
+        if (fuzz.capacity == ample_capacity) try fuzz.consume(ample_capacity);
         const ring = &fuzz.poller.memory.ring;
         const room = ring.free();
         const before = ring.tail;
@@ -163,8 +165,9 @@ const Fuzz = struct {
             const position = before +% @as(u32, @intCast(offset));
             try fuzz.told(fuzz.poller.memory.entries[position & (fuzz.capacity - 1)]);
         }
-        // A wake takes a place in what the kernel returns.
-        if (pushed + @intFromBool(fuzz.is_wake_pending) >= room) return;
+        // A wake takes a place in what the kernel returns, and so does each filter of kqueue(2).
+        const most_fetched = if (support.has_kqueue) 2 * pushed else pushed;
+        if (most_fetched + @intFromBool(fuzz.is_wake_pending) >= room) return;
         fuzz.is_wake_pending = false;
         for (&fuzz.sources, 0..) |*source, slot| {
             fuzz.slot = @intCast(slot);
@@ -298,7 +301,7 @@ const Source = struct {
         if (source.has_peer_shut_down) return;
         try support.expectResult(0, socket.shutdown(source.peer.?, .write));
         source.has_peer_shut_down = true;
-        source.changed(support.readable | support.writable);
+        source.changed(if (support.has_kqueue) support.readable else support.readable | support.writable);
     }
 
     fn peerCloses(source: *Source) void {
@@ -346,7 +349,11 @@ const Source = struct {
         const registration = if (source.registration) |*registration| registration else return error.EventAfterDeregister;
         try std.testing.expectEqual(source.generation, entry.token.generation);
         try std.testing.expect(entry.readiness != 0);
-        try std.testing.expectEqual(source.readiness(), entry.readiness);
+        // One filter of kqueue(2) tells its own direction, and knows of a hang-up only the half that it is for. That for reading may
+        // have to stand for out-of-band data as well.
+        const expected = source.readiness();
+        const most = expected | (registration.interest & support.priority);
+        if (!support.has_kqueue or entry.readiness & ~most != 0) try std.testing.expectEqual(expected, entry.readiness);
         switch (registration.delivery) {
             .edge => try std.testing.expect(registration.is_allowed),
             .level => {},

@@ -450,7 +450,7 @@ test "a closed number is refused by every call with EBADF" {
         socket.peerAddress(number, &address),
         socket.close(number),
     };
-    for (results) |result| try support.expectResult(-Errno.bad_descriptor, result);
+    try support.expectEach(-Errno.bad_descriptor, &results);
 }
 
 fn expectConversation(family: u32) !void {

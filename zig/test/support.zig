@@ -78,6 +78,12 @@ pub const tells_every_change = builtin.os.tag != .windows;
 /// Whether a half that we have closed ourselves is told like one that the peer has closed.
 pub const tells_own_shutdown = builtin.os.tag != .windows;
 
+/// Whether nothing is told of a number that was closed without deregister, also what was found before.
+pub const forgets_closed_numbers = builtin.os.tag != .windows;
+
+/// Whether a wake takes the place of an event in what one poll fetches, so that it may be left for the next.
+pub const has_place_for_wake = builtin.os.tag != .windows;
+
 /// The ways in which a backend waits: epoll has epoll_pwait2(2), and the older epoll_pwait(2), which counts in
 /// milliseconds.
 pub const Wait = enum { usual, in_milliseconds };
@@ -307,6 +313,14 @@ pub fn check(result: i32) !i32 {
 
 pub fn expectResult(expected: i32, result: i32) !void {
     try std.testing.expectEqual(expected, result);
+}
+
+/// The results of several calls. A failure says which it was, counted from 0.
+pub fn expectEach(expected: i32, results: []const i32) !void {
+    for (results, 0..) |result, index| {
+        errdefer std.debug.print("it was call {d}\n", .{index});
+        try expectResult(expected, result);
+    }
 }
 
 pub fn expectEntry(token: Token, readiness: u32, entry: Entry) !void {

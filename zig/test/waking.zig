@@ -95,7 +95,7 @@ test "a wake brings along what is ready, and is used up by it" {
     try expectBlocks(&poller);
 }
 
-test "a wake that did not fit beside the events is kept" {
+test "a wake that did not fit beside the events is kept, and one that did is used up" {
     var poller: Poller = undefined;
     try poller.open(1);
     defer poller.close();
@@ -106,7 +106,7 @@ test "a wake that did not fit beside the events is kept" {
     try pair.peerWrites("a");
     try poller.wake();
     try poller.expectOnly(token, readable);
-    try poller.expectWoken();
+    if (support.has_place_for_wake) try poller.expectWoken();
     try expectBlocks(&poller);
 }
 

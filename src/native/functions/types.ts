@@ -7,4 +7,6 @@ export const f64 = "f64";
 export const view = "ptr";
 /** A pointer to text that ends with a zero and stays where it is. */
 export const text = "cstring";
+/** The address of native memory. */
+export const address = "ptr";
 export const nothing = "void";

@@ -1,7 +1,7 @@
 /** The package that the tests of this folder install: made when something that it consists of has changed. */
 
-import { globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pack } from "../../../scripts/pack.ts";
 import { type Target, TARGETS } from "../../../scripts/targets.ts";
@@ -14,7 +14,15 @@ const FOLDER = join(ROOT, "build", "test");
 
 /** What goes into the package, or makes it. */
 const INPUTS = ["src/**/*.ts", "scripts/**/*.{ts,json}", "zig/{build.zig,build.zig.zon,src/**/*.zig}", "docs/*.md"];
-const INPUT_FILES = ["package.json", "tsconfig.json", "bun.lock", "README.md", "LICENSE"];
+const INPUT_FILES = [
+  "package.json",
+  "tsconfig.json",
+  "bun.lock",
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "LICENSE",
+];
 
 /** This platform, and another one, whose library must not get into the way. */
 export const TEST_TARGETS: readonly Target[] = [
@@ -24,6 +32,23 @@ export const TEST_TARGETS: readonly Target[] = [
 
 /** Compiling, with a machine that has other things to do as well. */
 export const PACK_LIMIT_MS = 120_000;
+
+/**
+ * A second checkout, in another folder and with caches of its own, as someone else would have it. It is kept as the tarball
+ * is: whoever changes a file in it puts it back.
+ */
+export async function secondCheckout(): Promise<string> {
+  const folder = join(dirname(await packedTarball()), "second");
+  if (await Bun.file(join(folder, "complete")).exists()) return folder;
+  rmSync(folder, { recursive: true, force: true });
+  for (const file of inputs()) cpSync(join(ROOT, file), join(folder, file));
+  symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
+  writeFileSync(join(folder, "complete"), "");
+  return folder;
+}
+
+/** Several programs, one after the other; the compiler or a bundler among them. */
+export const PROGRAMS_LIMIT_MS = 60_000;
 
 let made: Promise<string> | undefined;
 
@@ -38,7 +63,7 @@ async function makeTarball(): Promise<string> {
   if (await Bun.file(path).exists()) return path;
   rmSync(FOLDER, { recursive: true, force: true });
   const { tarball } = await pack({ targets: TEST_TARGETS });
-  mkdirSync(join(path, ".."), { recursive: true });
+  mkdirSync(dirname(path), { recursive: true });
   writeFileSync(`${path}.tmp`, tarball);
   renameSync(`${path}.tmp`, path);
   return path;
@@ -46,9 +71,13 @@ async function makeTarball(): Promise<string> {
 
 function hashOfInputs(): string {
   const hash = new Bun.CryptoHasher("sha256");
-  for (const file of [...globSync(INPUTS, { cwd: ROOT }).sort(), ...INPUT_FILES]) {
+  for (const file of inputs()) {
     const content = readFileSync(join(ROOT, file));
     hash.update(`${file}\0${content.length}\0`).update(content);
   }
   return hash.digest("hex");
+}
+
+function inputs(): string[] {
+  return [...globSync(INPUTS, { cwd: ROOT }).sort(), ...INPUT_FILES];
 }

@@ -127,8 +127,8 @@ pub fn setMembership(descriptor: i32, group: *const Address, interface: u32, is_
 pub fn interfaceIndex(name: [*:0]const u8) i32 {
     var index: u64 = 0;
     for (0..most_digits) |place| {
-        if (name[place] == 0 and place > 0) return @intCast(index);
-        if (!std.ascii.isDigit(name[place])) return -Errno.not_implemented;
+        if (name[place] == 0 and index > 0) return @intCast(index);
+        if (!std.ascii.isDigit(name[place])) break;
         index = index * 10 + (name[place] - '0');
     }
     return -Errno.no_such_device;

@@ -9,10 +9,10 @@
 //! milliseconds, and the clock that it counts with moves in steps of 0.5 to 15.6 ms, so that it may return before the time
 //! has passed by the performance counter. No packet that was posted can be given back.
 //!
-//! Decision. Each registered socket has at most one poll. When it has answered, another is submitted, at the queue's next
-//! poll and not before:
+//! Decision. Each registered socket has one poll for what there is interest in. When it has answered, another is
+//! submitted, at the queue's next poll and not before:
 //!
-//! * `level` asks for the same again, `one_shot` for nothing but the close of the socket.
+//! * `level` asks for the same again, `one_shot` for nothing more.
 //! * `edge` asks for what was not told yet. The driver has no edges: asked again while bytes are there it would answer at
 //!   once, at each poll, until somebody reads. So what was told is asked for again when whoever reads says that there was
 //!   nothing left: `rearm`. Until the next poll the request is only noted: a connection that is read until nothing is left
@@ -125,7 +125,7 @@ pub fn poll(q: *Queue, ring: *Ring, timeout_ns: i64) i32 {
     while (true) {
         registry.submitDue();
         const timeout_ms = if (registry.ready.first == null) deadline.left_ms() else 0;
-        const is_woken = registry.takePackets(timeout_ms);
+        const is_woken = registry.takePackets(timeout_ms) catch return lastFailure();
         if (is_woken) _ = @atomicRmw(u32, &q.wake_pending, .Xchg, 0, .acq_rel);
         const pushed = registry.report(ring, room);
         if (pushed > 0 or is_woken) return @intCast(pushed);

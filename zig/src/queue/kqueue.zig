@@ -235,19 +235,8 @@ fn apply(q: *Queue, changes: *Changes, descriptor: i32, registration: *Registrat
         const answer = changes.failureOf(index);
         if (answer == 0) registration.filters |= FilterSet.bitOf(asked.filter) else failure = answer;
     }
-    if (failure == -Errno.broken_pipe and registration.filters == 0) return addReadOfDeadPipe(q, descriptor, registration);
     if (registration.filters != 0 and failure != -Errno.out_of_memory) return 0;
     remove(q, descriptor, registration);
-    return failure;
-}
-
-/// The kernel has refused to wait until a pipe without a reader can be written to. It keeps the end in the other filter.
-fn addReadOfDeadPipe(q: *Queue, descriptor: i32, registration: *Registration) i32 {
-    var changes: Changes = .{};
-    changes.push(@intCast(descriptor), Filter.read, Flag.add | deliveryFlag(registration), 0, registration.serial);
-    const result = changes.make(q);
-    const failure = if (result < 0) result else changes.failureOf(0);
-    if (failure < 0) registration.* = .absent else registration.filters |= FilterSet.read;
     return failure;
 }
 

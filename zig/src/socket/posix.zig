@@ -1,102 +1,126 @@
-//! Socket calls of Linux.
+//! Socket calls of Linux, macOS and FreeBSD.
 //!
 //! Facts. SIGPIPE ends a process that sends to a closed peer, and nobody ignores it for a library: MSG_NOSIGNAL does,
-//! call by call. accept4(2) passes on the flags for the new socket. A connection's outcome is read once, with SO_ERROR,
-//! after the socket became writable. close(2) on Linux frees the number even when it reports EINTR, so it is never
-//! repeated. A call on a non-blocking socket that a signal interrupts may be repeated at once.
+//! call by call, where it exists. A connection's outcome is read once, with SO_ERROR, after the socket became writable.
+//! close(2) frees the number even when it reports EINTR, so it is never repeated. A call on a non-blocking socket that
+//! a signal interrupts may be repeated at once.
 //!
-//! Decision. Plain system calls, each doing one thing; addresses are converted at this border and nowhere else.
+//! Decision. Plain system calls, each doing one thing; addresses are converted at this border and nowhere else. What differs
+//! between the systems is in `linux.zig` and `bsd.zig` beside this file.
 
 const std = @import("std");
-const linux = @import("../linux.zig");
+const builtin = @import("builtin");
+const posix = @import("../posix.zig");
 const socket = @import("../socket.zig");
 
+/// Numbers, layouts, and how a socket is born.
+pub const system = switch (builtin.os.tag) {
+    .linux => @import("linux.zig"),
+    else => @import("bsd.zig"),
+};
+
 const Address = socket.Address;
+const Errno = posix.Errno;
+const Family = system.Family;
+const Level = system.Level;
+const MessageHeader = system.MessageHeader;
 
 pub fn create(family: u32) i32 {
-    const number: u32 = switch (family) {
-        Address.ipv4 => Family.ipv4,
-        Address.ipv6 => Family.ipv6,
-        else => return -linux.Errno.address_family_not_supported,
+    return createOf(system.Type.stream, family);
+}
+
+/// Of the kind that is a number of the system.
+pub fn createOf(kind: u32, family: u32) i32 {
+    return switch (family) {
+        Address.ipv4 => system.open(Family.ipv4, kind),
+        Address.ipv6 => system.open(Family.ipv6, kind),
+        else => -Errno.address_family_not_supported,
     };
-    return linux.call(.socket, .{ number, Type.stream | Type.nonblock | Type.cloexec, 0 });
 }
 
 pub fn bind(descriptor: i32, address: *const Address) i32 {
     var native: NativeAddress = undefined;
-    const length = native.fromAddress(address) orelse return -linux.Errno.address_family_not_supported;
-    return linux.call(.bind, .{ descriptor, &native, length });
+    const length = native.fromAddress(address) orelse return -Errno.address_family_not_supported;
+    return posix.call(.bind, .{ descriptor, &native, length });
 }
 
 pub fn listen(descriptor: i32, backlog: i32) i32 {
-    return linux.call(.listen, .{ descriptor, backlog });
+    return posix.call(.listen, .{ descriptor, backlog });
 }
 
 pub fn accept(descriptor: i32) i32 {
-    const no_address: ?*NativeAddress = null;
-    const no_length: ?*u32 = null;
-    return linux.callUninterrupted(.accept4, .{ descriptor, no_address, no_length, Type.nonblock | Type.cloexec });
+    return system.accept(descriptor);
 }
 
 /// `-EINPROGRESS` means: wait until writable, then ask `takeError`. An interrupted connect goes on in the background as
 /// well (connect(2)), so it is not repeated; its `-EINTR` means the same.
 pub fn connect(descriptor: i32, address: *const Address) i32 {
     var native: NativeAddress = undefined;
-    const length = native.fromAddress(address) orelse return -linux.Errno.address_family_not_supported;
-    return linux.call(.connect, .{ descriptor, &native, length });
+    const length = native.fromAddress(address) orelse return -Errno.address_family_not_supported;
+    return posix.call(.connect, .{ descriptor, &native, length });
 }
 
 pub fn takeError(descriptor: i32) i32 {
     var pending: i32 = 0;
-    const result = getRawOption(descriptor, Level.socket, Name.pending_error, &pending);
+    const result = getRawOption(descriptor, Level.socket, system.pending_error, &pending);
     return if (result < 0) result else -pending;
 }
 
 pub fn receive(descriptor: i32, buffer: [*]u8, length: usize) i32 {
     const no_address: ?*NativeAddress = null;
     const no_length: ?*u32 = null;
-    const capped = @min(length, linux.max_transfer_bytes);
-    return linux.callUninterrupted(.recvfrom, .{ descriptor, buffer, capped, 0, no_address, no_length });
+    const capped = @min(length, posix.max_transfer_bytes);
+    return posix.callUninterrupted(.recvfrom, .{ descriptor, buffer, capped, 0, no_address, no_length });
 }
 
 pub fn send(descriptor: i32, buffer: [*]const u8, length: usize) i32 {
     const no_address: ?*const NativeAddress = null;
-    const capped = @min(length, linux.max_transfer_bytes);
-    return linux.callUninterrupted(.sendto, .{ descriptor, buffer, capped, message_no_signal, no_address, 0 });
+    const capped = @min(length, posix.max_transfer_bytes);
+    return posix.callUninterrupted(.sendto, .{ descriptor, buffer, capped, system.Flag.no_signal, no_address, 0 });
 }
 
 pub fn sendVectored(descriptor: i32, parts: [*]const socket.Part, count: u32) i32 {
     const message: MessageHeader = .{ .parts = parts, .part_count = count };
-    return linux.callUninterrupted(.sendmsg, .{ descriptor, &message, message_no_signal });
+    return posix.callUninterrupted(.sendmsg, .{ descriptor, &message, system.Flag.no_signal });
 }
 
 pub fn shutdown(descriptor: i32, half: socket.Half) i32 {
-    return linux.call(.shutdown, .{ descriptor, @intFromEnum(half) });
+    return posix.call(.shutdown, .{ descriptor, @intFromEnum(half) });
 }
 
 pub fn close(descriptor: i32) i32 {
-    return linux.call(.close, .{descriptor});
+    return posix.call(.close, .{descriptor});
 }
 
 pub fn setOption(descriptor: i32, option: socket.Option, value: i32) i32 {
+    const native = system.nativeOption(option);
     if (option == .linger_s) {
         const linger: Linger = .{ .is_on = @intFromBool(value >= 0), .seconds = @max(value, 0) };
-        return linux.call(.setsockopt, .{ descriptor, Level.socket, Name.linger, &linger, @sizeOf(Linger) });
+        return posix.call(.setsockopt, .{ descriptor, native.level, native.name, &linger, @sizeOf(Linger) });
     }
-    const native = toNative(option);
-    return linux.call(.setsockopt, .{ descriptor, native.level, native.name, &value, @sizeOf(i32) });
+    return posix.call(.setsockopt, .{ descriptor, native.level, native.name, &value, @sizeOf(i32) });
 }
 
 pub fn getOption(descriptor: i32, option: socket.Option, value: *i32) i32 {
+    const native = system.nativeOption(option);
     if (option == .linger_s) {
         var linger: Linger = undefined;
         var length: u32 = @sizeOf(Linger);
-        const result = linux.call(.getsockopt, .{ descriptor, Level.socket, Name.linger, &linger, &length });
+        const result = posix.call(.getsockopt, .{ descriptor, native.level, native.name, &linger, &length });
         if (result == 0) value.* = if (linger.is_on == 0) -1 else linger.seconds;
         return result;
     }
-    const native = toNative(option);
-    return getRawOption(descriptor, native.level, native.name, value);
+    const result = getRawOption(descriptor, native.level, native.name, value);
+    if (result == 0 and isSwitch(option)) value.* = @intFromBool(value.* != 0);
+    return result;
+}
+
+/// Some systems read it back as a bit of a mask.
+fn isSwitch(option: socket.Option) bool {
+    return switch (option) {
+        .no_delay, .keep_alive, .reuse_address, .reuse_port, .ipv6_only => true,
+        else => false,
+    };
 }
 
 pub fn localAddress(descriptor: i32, address: *Address) i32 {
@@ -107,39 +131,23 @@ pub fn peerAddress(descriptor: i32, address: *Address) i32 {
     return readAddress(.getpeername, descriptor, address);
 }
 
-fn readAddress(number: linux.SystemCall, descriptor: i32, address: *Address) i32 {
+fn readAddress(comptime function: @TypeOf(.name), descriptor: i32, address: *Address) i32 {
     var native: NativeAddress = undefined;
     var length: u32 = @sizeOf(NativeAddress);
-    const result = linux.call(number, .{ descriptor, &native, &length });
+    const result = posix.call(function, .{ descriptor, &native, &length });
     if (result < 0) return result;
-    address.* = native.toAddress() orelse return -linux.Errno.address_family_not_supported;
+    address.* = native.toAddress() orelse return -Errno.address_family_not_supported;
     return 0;
 }
 
 fn getRawOption(descriptor: i32, level: u32, name: u32, value: *i32) i32 {
     var length: u32 = @sizeOf(i32);
-    return linux.call(.getsockopt, .{ descriptor, level, name, value, &length });
+    return posix.call(.getsockopt, .{ descriptor, level, name, value, &length });
 }
 
-fn toNative(option: socket.Option) struct { level: u32, name: u32 } {
-    return switch (option) {
-        .no_delay => .{ .level = Level.tcp, .name = 1 },
-        .keep_alive => .{ .level = Level.socket, .name = 9 },
-        .keep_alive_idle_s => .{ .level = Level.tcp, .name = 4 },
-        .keep_alive_interval_s => .{ .level = Level.tcp, .name = 5 },
-        .keep_alive_count => .{ .level = Level.tcp, .name = 6 },
-        .reuse_address => .{ .level = Level.socket, .name = 2 },
-        .reuse_port => .{ .level = Level.socket, .name = 15 },
-        .ipv6_only => .{ .level = Level.ipv6, .name = 26 },
-        .receive_buffer_bytes => .{ .level = Level.socket, .name = 8 },
-        .send_buffer_bytes => .{ .level = Level.socket, .name = 7 },
-        .linger_s => unreachable,
-    };
-}
-
-/// `struct sockaddr_in` and `struct sockaddr_in6` over one another; both begin with the family and the port.
+/// `struct sockaddr_in` and `struct sockaddr_in6` over one another; both begin in the same way.
 pub const NativeAddress = extern struct {
-    family: u16,
+    head: system.AddressHead,
     port_big_endian: u16,
     rest: extern union {
         ipv4: extern struct { bytes: [4]u8, zero: [8]u8 },
@@ -151,12 +159,12 @@ pub const NativeAddress = extern struct {
         native.port_big_endian = std.mem.nativeToBig(u16, @truncate(address.port));
         switch (address.family) {
             Address.ipv4 => {
-                native.family = Family.ipv4;
+                native.head = .of(Family.ipv4, ipv4_bytes);
                 native.rest = .{ .ipv4 = .{ .bytes = address.bytes[0..4].*, .zero = @splat(0) } };
                 return ipv4_bytes;
             },
             Address.ipv6 => {
-                native.family = Family.ipv6;
+                native.head = .of(Family.ipv6, ipv6_bytes);
                 native.rest = .{ .ipv6 = .{ .flow = 0, .bytes = address.bytes, .scope = address.scope } };
                 return ipv6_bytes;
             },
@@ -171,7 +179,7 @@ pub const NativeAddress = extern struct {
             .scope = 0,
             .bytes = @splat(0),
         };
-        switch (native.family) {
+        switch (native.head.family) {
             Family.ipv4 => address.bytes[0..4].* = native.rest.ipv4.bytes,
             Family.ipv6 => {
                 address.family = Address.ipv6;
@@ -187,44 +195,8 @@ pub const NativeAddress = extern struct {
 const ipv4_bytes = 16;
 const ipv6_bytes = 28;
 
-/// `struct msghdr`. The kernel writes to the parts of one that is received into.
-pub const MessageHeader = extern struct {
-    name: ?*anyopaque = null,
-    name_length: u32 = 0,
-    parts: [*]const socket.Part,
-    part_count: usize,
-    control: ?*anyopaque = null,
-    control_length: usize = 0,
-    flags: u32 = 0,
-};
-
 const Linger = extern struct { is_on: i32, seconds: i32 };
-
-const Family = struct {
-    const ipv4: u16 = 2;
-    const ipv6: u16 = 10;
-};
-
-const Type = struct {
-    const stream: u32 = 1;
-    const nonblock: u32 = 0o4000;
-    const cloexec: u32 = 0o2000000;
-};
-
-const Level = struct {
-    const socket: u32 = 1;
-    const tcp: u32 = 6;
-    const ipv6: u32 = 41;
-};
-
-const Name = struct {
-    const pending_error: u32 = 4;
-    const linger: u32 = 13;
-};
-
-const message_no_signal: u32 = 0x4000;
 
 comptime {
     std.debug.assert(@sizeOf(NativeAddress) == ipv6_bytes);
-    std.debug.assert(@sizeOf(MessageHeader) == 56);
 }

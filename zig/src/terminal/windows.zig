@@ -7,7 +7,7 @@ const windows = @import("../windows.zig");
 const absent: i32 = -windows.Errno.not_implemented;
 
 /// As large as elsewhere, so that both sides of the border agree on it.
-pub const Mode = extern struct { bytes: [44]u8 };
+pub const Mode = extern struct { bytes: [terminal.mode_bytes]u8 };
 
 pub fn openController() i32 {
     return absent;

@@ -49,12 +49,8 @@ pub const Pair = struct {
         var total = try fillOnce(pair.own);
         if (system.has_local_pairs) return total;
         // What is on its way to the peer makes room a moment later.
-        while (true) {
-            for (0..yields_until_delivered) |_| support.yield();
-            const more = try fillOnce(pair.own);
-            if (more == 0) return total;
-            total += more;
-        }
+        while (try support.check(system.waitUntilReady(pair.own, .writable, delivery_ns)) > 0) total += try fillOnce(pair.own);
+        return total;
     }
 
     /// The peer reads all that was written.
@@ -68,7 +64,8 @@ pub const Pair = struct {
         try std.testing.expectEqual(count, total);
     }
 
-    const yields_until_delivered = 100;
+    /// No way over the loopback interface takes longer, on a busy machine and under an emulator too.
+    const delivery_ns = 200 * std.time.ns_per_ms;
 };
 
 pub const Pipe = struct {
@@ -94,13 +91,25 @@ pub const Connection = struct {
     pub fn open(family: u32) !Connection {
         const own = try support.check(socket.create(family));
         errdefer support.closeDescriptor(own);
-        return openFrom(own, family);
+        return openFrom(own, family, null);
+    }
+
+    /// With buffers that are soon full.
+    pub fn openSmall(family: u32) !Connection {
+        const own = try support.check(socket.create(family));
+        errdefer support.closeDescriptor(own);
+        return openFrom(own, family, small_buffer_bytes);
     }
 
     /// Connects a socket that is the caller's until it has succeeded.
-    pub fn openFrom(own: i32, family: u32) !Connection {
+    pub fn openFrom(own: i32, family: u32, buffer_bytes: ?i32) !Connection {
         const listener = try listen(family);
         defer support.closeDescriptor(listener);
+        // Before there is a connection, whose other side is told of the room once and may count on it.
+        if (buffer_bytes) |count| for ([_]i32{ listener, own }) |descriptor| {
+            try support.expectResult(0, socket.setOption(descriptor, .send_buffer_bytes, count));
+            try support.expectResult(0, socket.setOption(descriptor, .receive_buffer_bytes, count));
+        };
         var address: socket.Address = undefined;
         try support.expectResult(0, socket.localAddress(listener, &address));
         const result = socket.connect(own, &address);
@@ -117,6 +126,8 @@ pub const Connection = struct {
         support.closeDescriptor(connection.own);
         support.closeDescriptor(connection.peer);
     }
+
+    pub const small_buffer_bytes = 32 * 1024;
 };
 
 /// A listening socket on the loopback address, on a port that the kernel chose.

@@ -39,8 +39,9 @@ pub fn needRequestOf(terminal: i32, comptime request: TerminalRequest) !void {
 
 /// Kernels have this option of IPv4 since Linux 1.2 and of IPv6 since 2.2, whatever they are built with.
 pub fn knowsMulticastInterface(family: u32) bool {
-    if (builtin.os.tag != .linux) return true;
     const is_ipv4 = family == library.socket.Address.ipv4;
+    // Wine hands the number of an interface on to Linux as if it were an address.
+    if (builtin.os.tag != .linux) return !is_ipv4 or !support.system.isWine();
     const descriptor = library.datagram.create(family);
     if (descriptor < 0) return true;
     defer support.closeDescriptor(descriptor);

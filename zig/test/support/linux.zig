@@ -72,6 +72,7 @@ pub const has_status_flags = true;
 pub const loopback_interface = "lo";
 pub const longest_path_bytes = 108;
 
+pub const steps_of_slow_fuzz = 6_000;
 pub const more_than_a_poll_fetches = 1500;
 
 /// What the kernel gives of a socket's buffer for each byte that is asked for.

@@ -40,15 +40,15 @@ pub const Operation = struct {
     block: StatusBlock = .{},
     request: PollRequest = .{},
 
-    /// Returns 0 if a packet will come, else a status, and none will.
-    pub fn submit(operation: *Operation, driver: Handle, base: Socket, events: u32) u32 {
+    /// Returns 0 if a packet will come, with this context, else a status, and none will.
+    pub fn submit(operation: *Operation, driver: Handle, base: Socket, events: u32, context: usize) u32 {
         operation.block = .{ .status = Status.pending };
         operation.request = .{ .handle = base, .events = events };
         const status = NtDeviceIoControlFile(
             driver,
             null,
             null,
-            operation,
+            context,
             &operation.block,
             poll_control_code,
             &operation.request,
@@ -66,8 +66,8 @@ pub const Operation = struct {
     }
 
     /// What is so of the socket, by a poll that has not failed.
-    pub fn answer(operation: *const Operation, status: u32) u32 {
-        if (status == Status.cancelled) return 0;
+    pub fn answer(operation: *const Operation) u32 {
+        if (operation.block.status == Status.cancelled) return 0;
         if (operation.request.count == 0) return 0;
         return operation.request.events;
     }
@@ -198,7 +198,7 @@ extern "ntdll" fn NtDeviceIoControlFile(
     handle: Handle,
     event: ?Handle,
     routine: ?*const anyopaque,
-    context: ?*anyopaque,
+    context: usize,
     block: *StatusBlock,
     code: u32,
     input: ?*const anyopaque,

@@ -1,7 +1,14 @@
-//! A socket that is registered with a queue, and its poll.
+//! A socket that is registered with a queue, and its polls.
 //!
-//! It lives from `register` until it was deregistered (or its socket closed) and its last poll's packet came, whichever is
-//! later: the poll's memory is in it. Everything here happens under the registry's lock.
+//! It lives from `register` until it was deregistered (or its socket closed) and the packets of its polls came, whichever
+//! is later: the memory of the polls is in it.
+//!
+//! Facts. A poll that is pending ends when the handle is closed. Between a poll's answer and the next poll nothing does,
+//! and the number may be in use again by then.
+//!
+//! Decision. A source of others (`level`, `one_shot`) has a second poll, for the close alone: its owner may close it at
+//! any time. Who registers an `edge` source deregisters it before the close, so it needs none, which saves two system calls
+//! for each connection. Everything here happens under the registry's lock.
 
 const std = @import("std");
 const afd = @import("afd.zig");
@@ -15,7 +22,10 @@ const Node = std.DoublyLinkedList.Node;
 const Readiness = ring_file.Readiness;
 
 pub const Registration = struct {
-    operation: afd.Operation,
+    /// Asks for what there is interest in.
+    readiness_poll: Poll,
+    /// Asks for the close of the handle alone.
+    close_poll: Poll,
     descriptor: i32,
     /// The socket of the base provider.
     base: windows.Socket,
@@ -27,10 +37,7 @@ pub const Registration = struct {
     driver: *Drivers.Driver,
     /// Events that are still to be told.
     wanted: u32,
-    /// Events that the pending poll asks for.
-    polled: u32 = 0,
-    poll: PollState = .none,
-    /// The number of the queue's poll before which this one was submitted.
+    /// The number of the queue's poll in which `readiness_poll` was submitted, or after which.
     submitted_at: u64 = 0,
     /// What became ready and is not in the ring yet.
     found: u32 = 0,
@@ -42,19 +49,7 @@ pub const Registration = struct {
     ready_node: Node = .{},
     is_ready: bool = false,
 
-    pub const PollState = enum {
-        none,
-        pending,
-        /// To be submitted anew, once its packet came.
-        cancelled,
-    };
-
     pub const PollList = enum { none, due, later };
-
-    pub fn fromOperation(context: *anyopaque) *Registration {
-        const operation: *afd.Operation = @ptrCast(@alignCast(context));
-        return @fieldParentPtr("operation", operation);
-    }
 
     pub fn fromPollNode(node: *Node) *Registration {
         return @fieldParentPtr("poll_node", node);
@@ -66,26 +61,37 @@ pub const Registration = struct {
 
     /// That the handle was closed is always asked for, so that a number that is in use again is not taken for the socket
     /// that was registered.
-    pub fn submit(registration: *Registration, poll_number: u64) u32 {
-        std.debug.assert(registration.poll == .none);
-        const events = registration.wanted | Event.local_close;
-        const status = registration.operation.submit(registration.driver.handle, registration.base, events);
-        if (status != 0) return status;
-        registration.poll = .pending;
-        registration.polled = events;
+    pub fn submitReadinessPoll(registration: *Registration, poll_number: u64) u32 {
         registration.submitted_at = poll_number;
-        return 0;
+        const events = registration.wanted | Event.local_close;
+        return registration.readiness_poll.submit(registration, events, @intFromPtr(registration));
     }
 
-    /// Returns whether there was something to cancel.
-    pub fn cancel(registration: *Registration) bool {
-        std.debug.assert(registration.poll == .pending);
-        registration.poll = .cancelled;
-        return registration.operation.cancel(registration.driver.handle);
+    pub fn submitClosePoll(registration: *Registration) u32 {
+        return registration.close_poll.submit(registration, Event.local_close, @intFromPtr(registration) | close_tag);
+    }
+
+    /// Whom a packet is for.
+    pub fn fromContext(context: usize) struct { *Registration, *Poll } {
+        const registration: *Registration = @ptrFromInt(context & ~close_tag);
+        const is_close = context & close_tag != 0;
+        return .{ registration, if (is_close) &registration.close_poll else &registration.readiness_poll };
+    }
+
+    /// Whether the kernel writes to none of its polls any more.
+    pub fn isIdle(registration: *const Registration) bool {
+        return registration.readiness_poll.state == .none and registration.close_poll.state == .none;
+    }
+
+    /// The poll that ends when the handle is closed, if one is pending at this moment.
+    pub fn guardingPoll(registration: *Registration) ?*Poll {
+        if (registration.close_poll.state == .pending) return &registration.close_poll;
+        if (registration.readiness_poll.state == .pending) return &registration.readiness_poll;
+        return null;
     }
 
     pub fn isCovered(registration: *const Registration) bool {
-        return registration.wanted & ~registration.polled == 0;
+        return registration.wanted & ~registration.readiness_poll.events == 0;
     }
 
     /// Takes down what an answer says. Returns whether there is something to tell.
@@ -121,6 +127,40 @@ pub const Registration = struct {
         return readiness;
     }
 };
+
+/// One of a registration's polls.
+pub const Poll = struct {
+    operation: afd.Operation = .{},
+    state: State = .none,
+    /// What it asks for.
+    events: u32 = 0,
+
+    pub const State = enum {
+        none,
+        pending,
+        /// Its packet has still to come.
+        cancelled,
+    };
+
+    /// Returns whether there was something to cancel. The packet comes in either case.
+    pub fn cancel(poll: *Poll, registration: *const Registration) bool {
+        std.debug.assert(poll.state == .pending);
+        poll.state = .cancelled;
+        return poll.operation.cancel(registration.driver.handle);
+    }
+
+    fn submit(poll: *Poll, registration: *const Registration, events: u32, context: usize) u32 {
+        std.debug.assert(poll.state == .none);
+        const status = poll.operation.submit(registration.driver.handle, registration.base, events, context);
+        if (status != 0) return status;
+        poll.state = .pending;
+        poll.events = events;
+        return 0;
+    }
+};
+
+/// Memory of the heap is aligned to more than this.
+const close_tag: usize = 1;
 
 /// A reset and a failed connect are always told. That the peer sends no more is told with interest in reading, where it is
 /// an answer.

@@ -15,6 +15,7 @@ const Errno = windows.Errno;
 const Handle = windows.Handle;
 const List = std.DoublyLinkedList;
 const Packet = windows.Packet;
+const Poll = registration_file.Poll;
 const Registration = registration_file.Registration;
 const Ring = ring_file.Ring;
 const Token = ring_file.Token;
@@ -66,7 +67,7 @@ pub const Registry = struct {
         var waits: u32 = 0;
         while (registry.outstanding > 0 and waits < most_waits) {
             var packets: [settle_packets]Packet = undefined;
-            const fetched = fetch(registry.port, &packets, wait_ms);
+            const fetched = fetch(registry.port, &packets, wait_ms) catch break;
             if (fetched.len == 0) waits += 1;
             _ = registry.process(fetched);
         }
@@ -85,22 +86,22 @@ pub const Registry = struct {
         windows.ReleaseSRWLockExclusive(&registry.guard);
     }
 
-    /// The registration of a socket that is still open, as far as is known to the kernel at this moment.
+    /// The registration of a socket that is still open, as far as a pending poll can tell.
     ///
     /// A packet that says that the socket was closed may lie in the port, or be in the hands of a thread that waits for
-    /// the lock: the former is fetched here, and the latter is let in.
+    /// the lock: the former is fetched here, and the latter is let in. A poll that can be cancelled had no answer.
     pub fn findOpen(registry: *Registry, descriptor: i32) ?*Registration {
-        while (true) {
-            const registration = registry.table.find(descriptor) orelse return null;
-            if (registration.poll != .pending) return registration;
+        while (registry.table.find(descriptor) != null) {
             registry.settle();
-            if (registry.table.find(descriptor) != registration) continue;
-            if (registration.poll != .pending or registration.cancel()) return registration;
-            registration.poll = .pending;
+            const registration = registry.table.find(descriptor) orelse return null;
+            const guarding = registration.guardingPoll() orelse return registration;
+            if (guarding.cancel(registration)) return registration;
+            guarding.state = .pending;
             registry.unlock();
             _ = windows.SwitchToThread();
             registry.lock();
         }
+        return null;
     }
 
     pub fn add(
@@ -118,7 +119,8 @@ pub const Registry = struct {
             return windows.fromCode(windows.GetLastError());
         };
         registration.* = .{
-            .operation = .{},
+            .readiness_poll = .{},
+            .close_poll = .{},
             .descriptor = descriptor,
             .base = kind.base,
             .is_datagram = kind.is_datagram,
@@ -132,26 +134,19 @@ pub const Registry = struct {
             registry.free(registration);
             return -Errno.no_memory;
         };
-        const status = registry.submit(registration);
-        if (status == 0) return 0;
-        registry.remove(registration);
-        return failureOf(status);
+        return registry.renew(registration);
     }
 
-    /// Asks for what the registration wants now. Returns a failure if it cannot be asked.
+    /// Asks for what the registration wants now. If that cannot be, it is removed and the failure returned.
     pub fn renew(registry: *Registry, registration: *Registration) i32 {
-        switch (registration.poll) {
-            .cancelled => return 0,
-            .pending => {
-                if (!registration.isCovered()) _ = registration.cancel();
-                return 0;
-            },
-            .none => {},
+        var status: u32 = 0;
+        if (registration.delivery != .edge and registration.close_poll.state == .none) {
+            status = registry.submitClosePoll(registration);
         }
-        const status = registry.submit(registration);
+        if (status == 0) status = registry.askAnew(registration);
         if (status == 0) return 0;
         registry.remove(registration);
-        return failureOf(status);
+        return if (afd.isClosed(status)) -Errno.bad_descriptor else windows.fromStatus(status);
     }
 
     /// Has the registration polled at the next poll, or now, if a thread is in one.
@@ -179,8 +174,10 @@ pub const Registry = struct {
             .later => registry.later.remove(&registration.poll_node),
         }
         registration.poll_list = .none;
-        if (registration.poll == .pending) _ = registration.cancel();
-        if (registration.poll == .none) registry.free(registration);
+        for ([_]*Poll{ &registration.readiness_poll, &registration.close_poll }) |poll| {
+            if (poll.state == .pending) _ = poll.cancel(registration);
+        }
+        if (registration.isIdle()) registry.free(registration);
     }
 
     /// A poll of the queue begins. What was found for others than edges, and did not fit into the ring, is found again in this
@@ -202,32 +199,28 @@ pub const Registry = struct {
         while (registry.due.popFirst()) |node| {
             const registration = Registration.fromPollNode(node);
             registration.poll_list = .none;
-            switch (registration.poll) {
-                .none => registry.submitOrTell(registration),
-                .pending => if (!registration.isCovered()) {
-                    _ = registration.cancel();
-                },
-                // Its packet brings it back here.
-                .cancelled => {},
-            }
+            const status = registry.askAnew(registration);
+            if (status == 0) continue;
+            if (afd.isClosed(status)) registry.remove(registration) else registry.fail(registration);
         }
     }
 
-    /// Waits for packets, without the lock, and takes what they say. Returns whether one of them was a wake.
-    pub fn takePackets(registry: *Registry, timeout_ms: u32) bool {
+    /// Waits for packets, without the lock, and takes what they say. Returns whether one of them was a wake. On failure the
+    /// thread's last error says why.
+    pub fn takePackets(registry: *Registry, timeout_ms: u32) error{Refused}!bool {
         registry.is_polling = true;
         registry.unlock();
         const fetched = fetch(registry.port, &registry.packets, timeout_ms);
         registry.lock();
         registry.is_polling = false;
-        return registry.process(fetched);
+        return registry.process(try fetched);
     }
 
     /// Takes what packets say. Returns whether one of them was a wake.
     fn process(registry: *Registry, packets: []const Packet) bool {
         var is_woken = false;
         for (packets) |packet| switch (packet.key) {
-            Key.poll => registry.complete(Registration.fromOperation(packet.context.?), @truncate(packet.status)),
+            Key.poll => registry.complete(packet.context),
             Key.wake => is_woken = true,
             else => {},
         };
@@ -256,7 +249,8 @@ pub const Registry = struct {
         var is_woken = false;
         while (true) {
             var packets: [settle_packets]Packet = undefined;
-            const fetched = fetch(registry.port, &packets, 0);
+            // What the queue's own poll meets as well, and tells.
+            const fetched = fetch(registry.port, &packets, 0) catch break;
             if (registry.process(fetched)) is_woken = true;
             if (fetched.len < packets.len) break;
         }
@@ -266,16 +260,29 @@ pub const Registry = struct {
         if (registry.ready.first != null) _ = windows.PostQueuedCompletionStatus(registry.port, 0, Key.look, null);
     }
 
-    fn complete(registry: *Registry, registration: *Registration, status: u32) void {
+    fn complete(registry: *Registry, context: usize) void {
+        const registration, const poll = Registration.fromContext(context);
+        const status = poll.operation.block.status;
         registry.outstanding -= 1;
-        registration.poll = .none;
-        if (!registration.is_registered) return registry.free(registration);
+        poll.state = .none;
+        if (!registration.is_registered) {
+            if (registration.isIdle()) registry.free(registration);
+            return;
+        }
         if (afd.isFailure(status)) return registry.fail(registration);
-        const events = registration.operation.answer(status);
+        const events = poll.operation.answer();
         if (events & afd.Event.local_close != 0) return registry.remove(registration);
+        if (poll == &registration.close_poll) return registry.watchClose(registration);
         if (!registry.isCurrent(registration) or !registration.note(events)) return registry.putOff(registration, .due);
         registry.makeReady(registration);
         registry.putOff(registration, .later);
+    }
+
+    /// It was cancelled, to find out whether it was pending.
+    fn watchClose(registry: *Registry, registration: *Registration) void {
+        const status = registry.submitClosePoll(registration);
+        if (status == 0) return;
+        if (afd.isClosed(status)) registry.remove(registration) else registry.fail(registration);
     }
 
     fn putOff(registry: *Registry, registration: *Registration, list: Registration.PollList) void {
@@ -297,21 +304,32 @@ pub const Registry = struct {
         registry.ready.append(&registration.ready_node);
     }
 
-    /// What cannot be polled any more tells its owner so, if it is not just closed.
-    fn submitOrTell(registry: *Registry, registration: *Registration) void {
-        const status = registry.submit(registration);
-        if (status == 0) return;
-        if (afd.isClosed(status)) return registry.remove(registration);
-        registry.fail(registration);
-    }
-
     /// It is not polled again by itself, as that would only fail again.
     fn fail(registry: *Registry, registration: *Registration) void {
         if (registration.note(afd.Event.abort)) registry.makeReady(registration);
     }
 
-    fn submit(registry: *Registry, registration: *Registration) u32 {
-        const status = registration.submit(registry.poll_number);
+    /// Has what is wanted asked for, by a poll that is pending, a new one, or one that follows when the packet of the present
+    /// one came. Returns the status of a failure.
+    fn askAnew(registry: *Registry, registration: *Registration) u32 {
+        switch (registration.readiness_poll.state) {
+            .none => {
+                // A one-shot source that was told of: its close is asked for.
+                if (registration.wanted == 0 and registration.close_poll.state != .none) return 0;
+                const status = registration.submitReadinessPoll(registry.poll_number);
+                if (status == 0) registry.outstanding += 1;
+                return status;
+            },
+            .pending => if (!registration.isCovered()) {
+                _ = registration.readiness_poll.cancel(registration);
+            },
+            .cancelled => {},
+        }
+        return 0;
+    }
+
+    fn submitClosePoll(registry: *Registry, registration: *Registration) u32 {
+        const status = registration.submitClosePoll();
         if (status == 0) registry.outstanding += 1;
         return status;
     }
@@ -334,16 +352,11 @@ pub const Key = struct {
 };
 
 /// Fetches what packets there are, waiting for the first.
-fn fetch(port: Handle, packets: []Packet, timeout_ms: u32) []Packet {
+fn fetch(port: Handle, packets: []Packet, timeout_ms: u32) error{Refused}![]Packet {
     var fetched: u32 = 0;
     const count: u32 = @intCast(packets.len);
-    if (windows.GetQueuedCompletionStatusEx(port, packets.ptr, count, &fetched, timeout_ms, 0) == 0) return packets[0..0];
-    return packets[0..fetched];
-}
-
-/// A socket that was closed meanwhile is no descriptor.
-fn failureOf(status: u32) i32 {
-    return if (afd.isClosed(status)) -Errno.bad_descriptor else windows.fromStatus(status);
+    if (windows.GetQueuedCompletionStatusEx(port, packets.ptr, count, &fetched, timeout_ms, 0) != 0) return packets[0..fetched];
+    return if (windows.GetLastError() == windows.Code.wait_timed_out) packets[0..0] else error.Refused;
 }
 
 /// A poll fetches no more at once: enough for every ready connection of a busy server in one system call.
@@ -352,6 +365,6 @@ const most_packets = 512;
 /// 2 KiB of stack.
 const settle_packets = 64;
 
-/// How long `destroy` waits for packets that must come: half a minute of a system that is not well.
-const most_waits = 300;
+/// How long `destroy` waits for packets that must come: a second of a system that is not well, as a thread waits that ends.
+const most_waits = 10;
 const wait_ms = 100;

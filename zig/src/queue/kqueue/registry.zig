@@ -159,7 +159,7 @@ pub const Registration = extern struct {
                 registration.has_read_ended = registration.has_read_ended or has_ended;
                 // The end of a socket's half is read as well; of the rest only bytes are.
                 const is_readable = !has_ended or registration.kind == .socket or event.data > 0;
-                const readiness = if (is_readable) registration.interest & Readiness.readable else 0;
+                const readiness = if (is_readable) registration.interest & registration.toldWithBytes() else 0;
                 return if (has_ended) readiness | registration.endOf(event) else readiness;
             },
             Filter.write => {
@@ -172,6 +172,14 @@ pub const Registration = extern struct {
                 return if (is_out_of_band) registration.interest & Readiness.priority else 0;
             },
         }
+    }
+
+    /// A read stops before out-of-band data and leaves bytes behind it, of which no change tells. Where no filter tells of such data,
+    /// bytes of a socket may always be followed by it.
+    fn toldWithBytes(registration: *const Registration) u32 {
+        const is_edge = !registration.is_level and !registration.is_one_shot;
+        const is_uncertain = !kernel.has_out_of_band and is_edge and registration.kind == .socket;
+        return if (is_uncertain) Readiness.readable | Readiness.priority else Readiness.readable;
     }
 
     fn endOf(registration: *const Registration, event: *const Event) u32 {
