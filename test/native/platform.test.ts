@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { UnixKind } from "../../src/core/unix-system.ts";
 import {
+  bindUdp,
   bindUnixDatagram,
   connectUnix,
   Executor,
@@ -8,6 +9,7 @@ import {
   type Feature,
   isSupported,
   isTerminal,
+  listen,
   listenUnix,
   makeNamedPipe,
   openNamedPipe,
@@ -38,10 +40,23 @@ import { temporaryPath } from "../support/temporary.ts";
 /** A world in which a socket has a number, and nothing else works: what gets that far has called the system. */
 class World extends ScriptedWorld {
   constructor(platform: Platform) {
-    const { unix, files, terminals, watching, processes } = systemFor(platform);
+    const { unix, files, terminals, watching, processes, setOption, datagrams } = systemFor(platform);
     const create = (kind: UnixKind): number =>
       has("unixDatagrams", platform) || kind === UnixKind.STREAM ? 7 : unix.create(kind);
-    super({}, {}, { unix: { ...unix, create }, files, terminals, watching, processes, close: () => 0 });
+    super(
+      {},
+      {},
+      {
+        unix: { ...unix, create },
+        files,
+        terminals,
+        watching,
+        processes,
+        setOption,
+        datagrams: { ...datagrams, create: () => 7 },
+        close: () => 0,
+      },
+    );
   }
 }
 
@@ -105,6 +120,8 @@ const USES: readonly (readonly [Feature, Platform, string, () => Operation<unkno
       (yield* stream()).peerCredentials();
     },
   ],
+  ["reusePort", "win32", "reusePort", () => listen({ port: 0, host: "127.0.0.1", reusePort: true })],
+  ["reusePort", "win32", "reusePort", () => bindUdp({ port: 0, host: "127.0.0.1", reusePort: true })],
   ["senderCredentials", "darwin", "credentials of the senders", () => openUnixDatagram({ passCredentials: true })],
 ];
 
