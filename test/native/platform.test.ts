@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { SocketOption, type System } from "../../src/core/system.ts";
 import { UnixKind } from "../../src/core/unix-system.ts";
 import {
   bindUdp,
@@ -58,6 +59,11 @@ class World extends ScriptedWorld {
       },
     );
   }
+}
+
+/** Only the option that is to be refused is set. */
+function orNothing(setOption: System["setOption"]): System["setOption"] {
+  return (descriptor, option, value) => (option === SocketOption.REUSE_PORT ? setOption(descriptor, option, value) : 0);
 }
 
 function refusal(platform: Platform, operation: () => Operation<unknown>): UnsupportedError {
