@@ -64,6 +64,11 @@ function pathOfTerminal(number: number, platform: Platform): string {
   return platform === "darwin" ? `/dev/ttys${String(number).padStart(3, "0")}` : `/dev/pts/${number}`;
 }
 
+/** As pty(4) of macOS has it, and pts(4) of all others. */
+export function pathOfTerminal(number: number, platform: Platform): string {
+  return platform === "darwin" ? `/dev/ttys${String(number).padStart(3, "0")}` : `/dev/pts/${number}`;
+}
+
 /** `Line` in `zig/src/terminal.zig`; used for one call at a time, so one serves a whole thread. */
 class LineMemory {
   readonly words = new Uint32Array(TERMINAL_LINE_BYTES / Uint32Array.BYTES_PER_ELEMENT);

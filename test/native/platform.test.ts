@@ -32,6 +32,7 @@ import {
 } from "../../src/index.ts";
 import { errorNumber } from "../../src/native/error-numbers.ts";
 import { has, THIS_PLATFORM } from "../../src/native/platform.ts";
+import { pathOfTerminal } from "../../src/native/terminal-system.ts";
 import { nativeSystem, systemFor } from "../../src/native/system.ts";
 import { thrownBy } from "../support/failure.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
@@ -53,7 +54,7 @@ class World extends ScriptedWorld {
         terminals,
         watching,
         processes,
-        setOption,
+        setOption: orNothing(setOption),
         datagrams: { ...datagrams, create: () => 7 },
         close: () => 0,
       },
@@ -160,6 +161,10 @@ describe("what a platform lacks", () => {
   test("asks a unix socket by a stream where there are no datagrams", () => {
     const kinds = (["linux", "darwin", "freebsd", "win32"] as const).map((name) => systemFor(name).unix.probeKind);
     expect(kinds).toEqual([1, 1, 1, 0]);
+  });
+
+  test("does not change where a terminal is found", () => {
+    expect([pathOfTerminal(3, "darwin"), pathOfTerminal(12, "freebsd")]).toEqual(["/dev/ttys003", "/dev/pts/12"]);
   });
 
   test("says of a short read that it may not be the last where the event queue does not tell changes", () => {
