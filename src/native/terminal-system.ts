@@ -60,11 +60,6 @@ function realTerminals(functions: NativeFunctions, platform: Platform): Terminal
 }
 
 /** Of the other end of a pair, as ptsname(3) tells it. */
-function pathOfTerminal(number: number, platform: Platform): string {
-  return platform === "darwin" ? `/dev/ttys${String(number).padStart(3, "0")}` : `/dev/pts/${number}`;
-}
-
-/** As pty(4) of macOS has it, and pts(4) of all others. */
 export function pathOfTerminal(number: number, platform: Platform): string {
   return platform === "darwin" ? `/dev/ttys${String(number).padStart(3, "0")}` : `/dev/pts/${number}`;
 }
