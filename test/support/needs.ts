@@ -42,6 +42,11 @@ export const NEEDS_SHORT_READS = gap({ win32: "a short read proves nothing on wi
 /** Of a test of the reports of an edge source that nobody waits for. */
 export const NEEDS_CHANGES = gap({ win32: "the event queue of win32 reports no change by itself" });
 
+/** Of a test in which Bun is told that a program could not be started: the child says so through memory that it shares. */
+export const NEEDS_VFORK = gap({
+  "qemu-user": "qemu-user makes fork(2) of vfork(2), so Bun learns of no exec that fails",
+});
+
 /** The same, for another reason: the first that applies. */
 export function firstOf(...reasons: readonly (string | null)[]): string | null {
   return reasons.find((reason) => reason !== null) ?? null;
