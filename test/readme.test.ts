@@ -2,7 +2,9 @@
 
 import { afterAll, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
+import { firstOf, NEEDS_LINKS } from "./support/needs.ts";
 import { readPage, UserProject } from "./support/pages.ts";
+import { testUnless, TYPES_CHECKED_NATIVELY } from "./support/platform.ts";
 
 const { programs, text } = readPage("README.md");
 
@@ -27,7 +29,7 @@ function start(name: string, source: string, command: readonly string[] = []) {
   });
 }
 
-test("the echo server is as short as promised, listens, and echoes", async () => {
+testUnless(NEEDS_LINKS)("the echo server is as short as promised, listens, and echoes", async () => {
   const source = program("echo.ts");
   const lines = source.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("//"));
   expect(lines.length).toBeLessThanOrEqual(22);
@@ -40,7 +42,7 @@ test("the echo server is as short as promised, listens, and echoes", async () =>
   await server.exited;
 });
 
-test("the program that waits for standard input prints what it read", async () => {
+testUnless(NEEDS_LINKS)("the program that waits for standard input prints what it read", async () => {
   await using reader = start("readable.ts", program("readable.ts"));
   reader.stdin.write("hello\n");
   await reader.stdin.end();
@@ -48,24 +50,27 @@ test("the program that waits for standard input prints what it read", async () =
   expect(await reader.exited).toBe(0);
 });
 
-test("the server with a limit ends gracefully: it takes nobody new, and waits for those it has", async () => {
-  const source = program("server.ts");
-  const lines = source.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("//"));
-  expect(lines.length).toBeLessThanOrEqual(40);
+testUnless(NEEDS_LINKS)(
+  "the server with a limit ends gracefully: it takes nobody new, and waits for those it has",
+  async () => {
+    const source = program("server.ts");
+    const lines = source.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("//"));
+    expect(lines.length).toBeLessThanOrEqual(40);
 
-  await using server = start("server.ts", source.replace("port: 7000", "port: 0"));
-  const port = Number((await firstLine(server.stdout)).slice("listening on port ".length));
-  using client = await Client.connect(port);
-  expect(await client.echo("before")).toBe("before");
+    await using server = start("server.ts", source.replace("port: 7000", "port: 0"));
+    const port = Number((await firstLine(server.stdout)).slice("listening on port ".length));
+    using client = await Client.connect(port);
+    expect(await client.echo("before")).toBe("before");
 
-  server.kill("SIGTERM");
-  await refusesConnections(port);
-  expect(await client.echo("meanwhile")).toBe("meanwhile");
-  client.end();
-  expect(await server.exited).toBe(0);
-});
+    server.kill("SIGTERM");
+    await refusesConnections(port);
+    expect(await client.echo("meanwhile")).toBe("meanwhile");
+    client.end();
+    expect(await server.exited).toBe(0);
+  },
+);
 
-test("the cluster listens, echoes, and ends by a signal", async () => {
+testUnless(NEEDS_LINKS)("the cluster listens, echoes, and ends by a signal", async () => {
   await using server = start("cluster.ts", program("cluster.ts").replace("port: 7000", "port: 0"));
   const port = Number((await firstLine(server.stdout)).split(":").at(-1));
   using client = await Client.connect(port);
@@ -76,14 +81,20 @@ test("the cluster listens, echoes, and ends by a signal", async () => {
   expect(await server.exited).toBe(143);
 });
 
-test("the test of an hour passes, with bun test, in a project that has installed the package", async () => {
-  await using runner = start("retry.test.ts", program("retry.test.ts"), ["test"]);
-  expect(await runner.exited).toBe(0);
-});
+testUnless(NEEDS_LINKS)(
+  "the test of an hour passes, with bun test, in a project that has installed the package",
+  async () => {
+    await using runner = start("retry.test.ts", program("retry.test.ts"), ["test"]);
+    expect(await runner.exited).toBe(0);
+  },
+);
 
-test("the programs compile under the strictest options, as they stand there", async () => {
-  expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
-});
+testUnless(firstOf(NEEDS_LINKS, TYPES_CHECKED_NATIVELY))(
+  "the programs compile under the strictest options, as they stand there",
+  async () => {
+    expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
+  },
+);
 
 test("each program of tasks/ is in the table, and so is no other", () => {
   const shown = [...text.matchAll(/^\| `bun tasks\/(\S+\.ts)/gm)].map(([, name]) => name!);

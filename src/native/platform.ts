@@ -39,7 +39,9 @@ export type Feature =
   /** `UnixStream.peerCredentials`. */
   | "peerCredentials"
   /** `passCredentials` of unix datagram sockets. */
-  | "senderCredentials";
+  | "senderCredentials"
+  /** `reusePort` of `listen` and of UDP sockets. */
+  | "reusePort";
 
 /** What each platform lacks; all else it has. */
 const LACKS: Readonly<Record<Platform, readonly Feature[]>> = {
@@ -62,6 +64,7 @@ const LACKS: Readonly<Record<Platform, readonly Feature[]>> = {
     "descriptorPassing",
     "peerCredentials",
     "senderCredentials",
+    "reusePort",
   ],
 };
 
@@ -82,6 +85,7 @@ const WORDS: Readonly<Record<Feature, string>> = {
   descriptorPassing: "descriptors that unix sockets pass",
   peerCredentials: "credentials of the peers of unix sockets",
   senderCredentials: "credentials of the senders of unix datagrams",
+  reusePort: "ports that several sockets share (reusePort)",
 };
 
 const NAMES: Readonly<Record<Platform, string>> = {

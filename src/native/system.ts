@@ -1,18 +1,18 @@
 /** The real world: `System` over the Zig library. */
 
-import type { SocketAddress, SocketOption, System } from "../core/system.ts";
+import { type SocketAddress, SocketOption, type System } from "../core/system.ts";
 import { AddressMemory, parseAddress } from "./address.ts";
 import { closingWithThread } from "./belongings.ts";
 import { datagramSystem } from "./datagram-system.ts";
 import { errorNumber } from "./error-numbers.ts";
 import { fileSystem } from "./file-system.ts";
-import { nativeLibrary } from "./library.ts";
+import { type NativeFunctions, nativeLibrary } from "./library.ts";
 import { terminalSystem } from "./terminal-system.ts";
 import { processSystem } from "./process-system.ts";
 import { unixSystem } from "./unix-system.ts";
 import { watchSystem } from "./watch-system.ts";
 import { MOST_PARTS, PartMemory } from "./part-memory.ts";
-import { type Platform, reportsChanges, THIS_PLATFORM } from "./platform.ts";
+import { has, lacking, type Platform, reportsChanges, THIS_PLATFORM } from "./platform.ts";
 import { errorOf, meaningOf } from "./status.ts";
 
 let system: System | undefined;
@@ -68,7 +68,7 @@ export function systemFor(platform: Platform): System {
       ),
     shutdown: functions.socket_shutdown,
     close: functions.socket_close,
-    setOption: functions.socket_set_option,
+    setOption: has("reusePort", platform) ? functions.socket_set_option : setOptionButReusePort(functions, platform),
     getOption: (descriptor, option: SocketOption) => {
       const result = functions.socket_get_option(descriptor, option, value);
       if (result < 0) throw errorOf(result, "getsockopt");
@@ -83,6 +83,13 @@ export function systemFor(platform: Platform): System {
     terminals: terminalSystem(functions, platform),
     processes: processSystem(functions, platform),
     watching: watchSystem(functions, platform),
+  };
+}
+
+function setOptionButReusePort(functions: NativeFunctions, platform: Platform): System["setOption"] {
+  return (descriptor, option, value) => {
+    if (option === SocketOption.REUSE_PORT) throw lacking("reusePort", platform);
+    return functions.socket_set_option(descriptor, option, value);
   };
 }
 

@@ -60,7 +60,7 @@ function realTerminals(functions: NativeFunctions, platform: Platform): Terminal
 }
 
 /** Of the other end of a pair, as ptsname(3) tells it. */
-function pathOfTerminal(number: number, platform: Platform): string {
+export function pathOfTerminal(number: number, platform: Platform): string {
   return platform === "darwin" ? `/dev/ttys${String(number).padStart(3, "0")}` : `/dev/pts/${number}`;
 }
 

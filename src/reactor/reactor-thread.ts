@@ -2,6 +2,7 @@
 
 import type { Worker } from "node:worker_threads";
 import { nativeLibrary } from "../native/library.ts";
+import { THIS_PLATFORM } from "../native/platform.ts";
 import type { QueueMemory } from "../native/queue.ts";
 import type { ReadyChannel } from "./ready-channel.ts";
 import { REACTOR_WORKER } from "./reactor-worker.ts";
@@ -28,7 +29,12 @@ export class ReactorThread {
     queueMemory: QueueMemory,
     private readonly listener: ReactorThreadListener,
   ) {
-    const workerData: ReactorThreadData = { memory: channel.memory, queueMemory, libraryPath: nativeLibrary().path };
+    const workerData: ReactorThreadData = {
+      memory: channel.memory,
+      queueMemory,
+      libraryPath: nativeLibrary().path,
+      longestPollNs: longestPollNs(),
+    };
     // Loaded with the first thread: it takes some milliseconds, and a program that never sleeps needs none.
     const { Worker } = process.getBuiltinModule("node:worker_threads");
     const { source, isText } = REACTOR_WORKER;
@@ -77,3 +83,14 @@ export class ReactorThread {
     }
   }
 }
+
+/**
+ * A Worker that ends takes the thread of its reactor along. The runtime asks that to end, and gets it out of its wait by a
+ * signal, except on Windows, which has none. The end of the process needs no answer.
+ */
+function longestPollNs(): number {
+  return THIS_PLATFORM === "win32" && !Bun.isMainThread ? WORKER_POLL_NS : Infinity;
+}
+
+/** A Worker may take that long to end. */
+const WORKER_POLL_NS = 100_000_000;

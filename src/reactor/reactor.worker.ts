@@ -2,7 +2,8 @@
  * The reactor thread: it waits for the baton, then in the event queue, and tells the executor what became ready.
  *
  * It returns to JavaScript after each poll, also when a signal ended it: a loop inside native code would keep the
- * runtime from ending this thread. Nothing wakes it periodically.
+ * runtime from ending this thread. Nothing wakes it periodically, except on Windows in the reactor of a Worker: no signal
+ * gets a thread out of a wait there, and the Worker's end must.
  */
 
 import { parentPort, workerData } from "node:worker_threads";
@@ -15,12 +16,12 @@ function tell(message: ReactorThreadMessage): void {
   parentPort!.postMessage(message);
 }
 
-function main({ memory, queueMemory, libraryPath }: ReactorThreadData): void {
+function main({ memory, queueMemory, libraryPath, longestPollNs }: ReactorThreadData): void {
   const channel = new ReadyChannel(memory);
   try {
     const queue = new NativeQueue(queueMemory, memory.ring, loadQueueFunctions(libraryPath));
     tell({ kind: "up" });
-    while (channel.waitWhile(Holder.EXECUTOR) === Holder.REACTOR) pollOnce(channel, queue);
+    while (channel.waitWhile(Holder.EXECUTOR) === Holder.REACTOR) pollOnce(channel, queue, longestPollNs);
   } catch (error) {
     tell({ kind: "startFailed", reason: error instanceof Error ? error.message : String(error) });
   } finally {
@@ -29,11 +30,11 @@ function main({ memory, queueMemory, libraryPath }: ReactorThreadData): void {
 }
 
 /**
- * Polls, and passes on what came. A wake brings nothing: the caller then looks again at the baton, and here at the
- * deadline.
+ * Polls, and passes on what came. A wake brings nothing, nor does a wait that was long enough: the caller then looks again
+ * at the baton, and here at the deadline.
  */
-function pollOnce(channel: ReadyChannel, queue: NativeQueue): void {
-  const result = queue.poll(remainingNs(channel, queue));
+function pollOnce(channel: ReadyChannel, queue: NativeQueue, longestPollNs: number): void {
+  const result = queue.poll(Math.min(remainingNs(channel, queue), longestPollNs));
   if (result === PollResult.INTERRUPTED) return;
   // A bell that is not answered yet means that events come faster than the executor wakes up.
   const keepsBaton = result > 0 && !channel.isWanted && !channel.isBellRinging;

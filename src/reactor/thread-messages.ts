@@ -8,6 +8,8 @@ export interface ReactorThreadData {
   readonly memory: ChannelMemory;
   readonly queueMemory: QueueMemory;
   readonly libraryPath: string;
+  /** How long one wait in the event queue may take, in nanoseconds. */
+  readonly longestPollNs: number;
 }
 
 /**

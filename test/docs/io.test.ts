@@ -4,10 +4,12 @@
  * needs a server.
  */
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { describeReal } from "../real/support/component.ts";
 import { type PageProgram, readPage, UserProject } from "../support/pages.ts";
 import { patient } from "../support/patience.ts";
+import { firstOf, NEEDS_SHELL } from "../support/needs.ts";
+import { describeUnless, testUnless, TYPES_CHECKED_NATIVELY } from "../support/platform.ts";
 
 const { programs, text } = readPage("docs/io.md");
 
@@ -59,7 +61,7 @@ const LIMIT_MS = patient(20_000);
 
 const needsZeroMQ = (program: PageProgram): boolean => program.source.includes("support/libzmq.ts");
 
-describe("the programs", () => {
+describeUnless(NEEDS_SHELL)("the programs", () => {
   for (const program of programs.filter((program) => !needsZeroMQ(program))) testProgram(program);
 });
 
@@ -67,11 +69,14 @@ describeReal("the programs for ZeroMQ", { libraries: ["libzmq.so.5"] }, () => {
   for (const program of programs.filter(needsZeroMQ)) testProgram(program);
 });
 
-test("the programs compile under the strictest options, as they stand there", async () => {
-  expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
-});
+testUnless(firstOf(NEEDS_SHELL, TYPES_CHECKED_NATIVELY))(
+  "the programs compile under the strictest options, as they stand there",
+  async () => {
+    expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
+  },
+);
 
-test("what prints something says how it is started, and no two have the same name", () => {
+testUnless(NEEDS_SHELL)("what prints something says how it is started, and no two have the same name", () => {
   const silent = programs.filter((program) => commandOf(program) === null);
   expect(silent.flatMap(({ promised }) => promised)).toEqual([]);
   const files = programs.map((program) => commandOf(program)?.file).filter((file) => file !== undefined);
@@ -79,7 +84,7 @@ test("what prints something says how it is started, and no two have the same nam
   expect(new Set(files).size).toBe(files.length);
 });
 
-test("each of the packages and calls that the page begins with has a section", () => {
+testUnless(NEEDS_SHELL)("each of the packages and calls that the page begins with has a section", () => {
   const [, table] = /\n\n(\|[^]*?\n)\n/.exec(text) ?? [];
   const anchors = [...table!.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor);
   const headlines = [...text.matchAll(/^## (.*)$/gm)].map(([, headline]) => anchorOf(headline!));

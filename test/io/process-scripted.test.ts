@@ -3,20 +3,27 @@
 import { describe, expect, test } from "bun:test";
 import { constants } from "node:os";
 import type { FileSystem } from "../../src/core/file-system.ts";
-import type { ExitStatus, ProcessSystem } from "../../src/core/process-system.ts";
+import { Readiness } from "../../src/core/interest.ts";
+import type { ExitStatus, HostPipe, ProcessSystem } from "../../src/core/process-system.ts";
 import {
+  cancel,
   type ChildProcess,
   Executor,
+  join,
   type Operation,
+  spawn,
   startProcess,
   SystemError,
   UnsupportedError,
+  yieldNow,
 } from "../../src/index.ts";
+import { hostTurn } from "../../src/testing/host-turn.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { errorOf } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
 import { errno } from "../support/errno.ts";
+import { gap, testUnless } from "../support/platform.ts";
 
 const { EINVAL, EMFILE, ENOSYS, EPERM, ESRCH } = errno;
 
@@ -132,17 +139,20 @@ describe("a start that fails leaves no descriptor", () => {
 });
 
 describe("the end of a scope", () => {
-  test("sends SIGTERM, and SIGKILL once the grace is over, on the executor's clock", async () => {
-    const world = new ProcessWorld();
-    const child = await inWorld(world, () => startWithPipes());
-    const { SIGTERM, SIGCONT, SIGKILL } = constants.signals;
-    expect(world.signals).toEqual([SIGTERM, SIGCONT, SIGKILL]);
-    expect(world.nowNs / 1e6).toBe(3_000);
-    expect(child.status).toEqual({ exitCode: null, signal: "SIGKILL" });
-    expect([...world.openNow]).toEqual([]);
-  });
+  testUnless(gap({ win32: "win32 has no SIGCONT" }))(
+    "sends SIGTERM, and SIGKILL once the grace is over, on the executor's clock",
+    async () => {
+      const world = new ProcessWorld();
+      const child = await inWorld(world, () => startWithPipes());
+      const { SIGTERM, SIGCONT, SIGKILL } = constants.signals;
+      expect(world.signals).toEqual([SIGTERM, SIGCONT, SIGKILL]);
+      expect(world.nowNs / 1e6).toBe(3_000);
+      expect(child.status).toEqual({ exitCode: null, signal: "SIGKILL" });
+      expect([...world.openNow]).toEqual([]);
+    },
+  );
 
-  test("kills nobody if the child heeds SIGTERM", async () => {
+  testUnless(gap({ win32: "win32 has no SIGCONT" }))("kills nobody if the child heeds SIGTERM", async () => {
     const { SIGTERM, SIGCONT } = constants.signals;
     const world: ProcessWorld = new ProcessWorld(
       {},
@@ -184,5 +194,129 @@ describe("blockOn on a kernel without descriptors of processes", () => {
     expect(error.message).toContain(`child program (process ${CHILD}) cannot be waited for inside blockOn`);
     expect(world.signals).toEqual([constants.signals.SIGKILL]);
     expect([...world.openNow]).toEqual([]);
+  });
+});
+
+describe("a group whose members have no descriptors", () => {
+  test("is looked at again and again, at the longest a tenth of a second apart, until nobody is left", async () => {
+    const looks: number[] = [];
+    const world: ProcessWorld = new ProcessWorld(
+      {},
+      {
+        hasDescriptors: false,
+        open: () => expect.unreachable("there are none"),
+        signalGroup: (_group, signal) => (signal === 0 && looks.length < 10 ? 0 : -ESRCH),
+        membersOf: () => {
+          looks.push(world.nowNs / 1e6);
+          return [CHILD + 1];
+        },
+      },
+    );
+    world.end({ exitCode: 0, signal: null });
+    await inWorld(world, function* main() {
+      const child = yield* startProcess(["program"], { stdout: "ignore" });
+      yield* join(child.keeper);
+    });
+    expect(looks).toEqual([0, 1, 3, 7, 15, 31, 63, 127, 227, 327]);
+  });
+});
+
+/** A pipe of the host in memory: what is written comes back, one piece at a time, when the test says so. */
+class LoopPipe implements HostPipe {
+  readonly childDescriptor = 7;
+  readonly log: string[] = [];
+  private held: Uint8Array | null = null;
+
+  constructor(private readonly tell: (readiness: Readiness) => void) {}
+
+  closeChildEnd(): void {
+    this.log.push("child's end closed");
+  }
+
+  close(): void {
+    this.log.push("closed");
+  }
+
+  receive(_descriptor: number, buffer: Uint8Array, offset: number, length: number): number {
+    if (this.held === null) return -errno.EAGAIN;
+    const bytes = Math.min(length, this.held.byteLength);
+    buffer.set(this.held.subarray(0, bytes), offset);
+    this.held = null;
+    queueMicrotask(() => this.tell(Readiness.WRITABLE));
+    return bytes;
+  }
+
+  send(_descriptor: number, buffer: Uint8Array, offset: number, length: number): number {
+    if (this.held !== null) return -errno.EAGAIN;
+    this.held = buffer.slice(offset, offset + Math.min(length, 3));
+    queueMicrotask(() => this.tell(Readiness.READABLE));
+    return this.held.byteLength;
+  }
+
+  sendVectored(descriptor: number, parts: readonly Uint8Array[], first: number, offset: number): number {
+    const part = parts[first]!;
+    return this.send(descriptor, part, offset, part.byteLength - offset);
+  }
+}
+
+describe("pipes that the host moves the bytes of", () => {
+  /** A world whose pipes open when the test says so; both ends of a child are one loop. */
+  function loopWorld(): { world: ProcessWorld; pipe: () => LoopPipe; open: () => void; started: () => number } {
+    const opening = Promise.withResolvers<void>();
+    let loop: LoopPipe | null = null;
+    let starts = 0;
+    const tellers: ((readiness: Readiness) => void)[] = [];
+    const world: ProcessWorld = new ProcessWorld(
+      {},
+      {
+        pipesHaveReadiness: false,
+        hasDescriptors: false,
+        openPipe: async (_end, tell) => {
+          tellers.push(tell);
+          await opening.promise;
+          loop ??= new LoopPipe((readiness) => tellers.forEach((each) => each(readiness)));
+          return loop;
+        },
+        start: (order) => {
+          starts++;
+          expect(order.descriptors).toEqual([7, 7, "inherit"]);
+          return { processId: CHILD, status: { exitCode: 0, signal: null }, exited: Promise.resolve() };
+        },
+        signalGroup: () => -ESRCH,
+      },
+    );
+    return { world, pipe: () => loop!, open: () => opening.resolve(), started: () => starts };
+  }
+
+  test("are streams like any other, and closed with the child", async () => {
+    const { world, pipe, open } = loopWorld();
+    open();
+    const text = await inWorld(world, function* main() {
+      const child = yield* startProcess(["program"], { stdin: "pipe" });
+      expect(child.stdin.label).toBe("stdin of child program (process 4000000) (the writing end)");
+      expect(child.stdin.descriptor).toBe(-1);
+      const writing = yield* spawn(() => child.stdin.writeAll(["hello ", "", "world\n"]));
+      const line = yield* child.stdout.lines().next();
+      yield* join(writing);
+      yield* child.stop();
+      expect(child.stdout.isClosed).toBe(true);
+      return line.value;
+    });
+    expect(text).toBe("hello world");
+    expect(pipe().log).toEqual(["child's end closed", "child's end closed", "closed", "closed"]);
+  });
+
+  test("start nothing, and are closed as soon as they are open, if the task was cancelled meanwhile", async () => {
+    const { world, pipe, open, started } = loopWorld();
+    await inWorld(world, function* main() {
+      const starting = yield* spawn(() => startProcess(["program"], { stdin: "pipe" }));
+      while (starting.waitsFor !== "a pipe to a child to be opened") yield* yieldNow();
+      yield* cancel(starting);
+      expect(starting.state).toBe("cancelled");
+    });
+    open();
+    await hostTurn();
+    expect(pipe().log).toEqual(["child's end closed", "closed"]);
+    expect(started()).toBe(0);
   });
 });

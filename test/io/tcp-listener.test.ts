@@ -24,7 +24,8 @@ import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { errorOf, NO_IPV6, leftSince, openSockets, patternOf, WAYS } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
-import { gap, testUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
+import { testUnless } from "../support/platform.ts";
 
 const HERE: ListenOptions = { port: 0, host: "127.0.0.1" };
 
@@ -173,7 +174,7 @@ describe.each(WAYS)("a listener under %s", (_name, way) => {
     });
   });
 
-  testUnless(gap({ win32: "win32 has no balanced reusePort" }))(
+  testUnless(needs("reusePort"))(
     "two listeners share a port if both ask for it, and a third that does not is refused",
     async () => {
       await way(function* main() {

@@ -25,7 +25,7 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, NO_IPV6, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { openUdpPair, receiveText, receiveWhole, withUdpPair } from "../support/udp.ts";
 import { gap, testUnless } from "../support/platform.ts";
-import { firstOf } from "../support/needs.ts";
+import { firstOf, needs } from "../support/needs.ts";
 
 const HERE = "127.0.0.1";
 /** A host, and how a socket for both families shows it. */
@@ -428,24 +428,21 @@ describe.each(WAYS)("a UDP socket under %s", (_name, way) => {
     },
   );
 
-  testUnless(gap({ win32: "win32 has no reusePort" }))(
-    "several sockets share a port if all of them ask for it",
-    async () => {
-      await way(function* main() {
-        using first = yield* bindUdp({ host: HERE, reusePort: true });
-        const { port } = first.address;
-        using second = yield* bindUdp({ host: HERE, port, reusePort: true });
-        expect(second.address.port).toBe(port);
-        expect(yield* errorOf(bindUdp({ host: HERE, port }))).toMatchObject({ code: "EADDRINUSE" });
-        using third = yield* bindUdp({ host: HERE, reuseAddress: true });
-        using fourth = yield* bindUdp({ host: HERE, port: third.address.port, reuseAddress: true });
-        // The last one has it.
-        using client = yield* bindUdp({ host: HERE });
-        yield* client.send("x", third.address);
-        expect(yield* receiveText(fourth)).toBe("x");
-      });
-    },
-  );
+  testUnless(needs("reusePort"))("several sockets share a port if all of them ask for it", async () => {
+    await way(function* main() {
+      using first = yield* bindUdp({ host: HERE, reusePort: true });
+      const { port } = first.address;
+      using second = yield* bindUdp({ host: HERE, port, reusePort: true });
+      expect(second.address.port).toBe(port);
+      expect(yield* errorOf(bindUdp({ host: HERE, port }))).toMatchObject({ code: "EADDRINUSE" });
+      using third = yield* bindUdp({ host: HERE, reuseAddress: true });
+      using fourth = yield* bindUdp({ host: HERE, port: third.address.port, reuseAddress: true });
+      // The last one has it.
+      using client = yield* bindUdp({ host: HERE });
+      yield* client.send("x", third.address);
+      expect(yield* receiveText(fourth)).toBe("x");
+    });
+  });
 
   testUnless(NO_IPV6)("by default it takes IPv6 and IPv4", async () => {
     await way(function* main() {

@@ -15,6 +15,7 @@ import { join } from "node:path";
 import type { EmbeddedLibrary } from "../../src/native/embedded-library.ts";
 import { extractLibrary } from "../../src/native/extract-library.ts";
 import { runScript } from "../support/child.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { thrownBy } from "../support/failure.ts";
 import { temporaryFolder, type TemporaryPath } from "../support/temporary.ts";
 import { gap, testUnless } from "../support/platform.ts";
@@ -37,6 +38,8 @@ beforeEach(() => {
 afterEach(() => temporary[Symbol.dispose]());
 
 describe("a library that is extracted", () => {
+  expectNothingLeftBehind();
+
   testUnless(gap({ win32: "win32 has no permissions by numbers" }))(
     "is the file that was embedded, in a new folder that is its user's alone",
     () => {
@@ -86,6 +89,8 @@ describe("a library that is extracted", () => {
 });
 
 describe("a folder for libraries", () => {
+  expectNothingLeftBehind();
+
   // Windows has no such modes, and its folder for temporary files is the user's own.
   test.skipIf(process.platform === "win32")("that others can write to is refused", () => {
     mkdirSync(folder);

@@ -16,6 +16,7 @@ import {
   SUPPORTED_PLATFORMS,
 } from "../../src/native/library-file.ts";
 import { runScript } from "../support/child.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { thrownBy } from "../support/failure.ts";
 import { removeFolder } from "../support/temporary.ts";
 import { patient } from "../support/patience.ts";
@@ -122,6 +123,8 @@ function buildImpostor(name: string, version: number, sizes: readonly number[]):
 }
 
 describe("the native library", () => {
+  expectNothingLeftBehind();
+
   test("is loaded once, from an absolute path, and has the functions", () => {
     const library = nativeLibrary();
     expect(nativeLibrary()).toBe(library);

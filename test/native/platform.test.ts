@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { SocketOption, type System } from "../../src/core/system.ts";
 import { UnixKind } from "../../src/core/unix-system.ts";
 import {
+  bindUdp,
   bindUnixDatagram,
   connectUnix,
   Executor,
@@ -8,6 +10,7 @@ import {
   type Feature,
   isSupported,
   isTerminal,
+  listen,
   listenUnix,
   makeNamedPipe,
   openNamedPipe,
@@ -29,6 +32,7 @@ import {
 } from "../../src/index.ts";
 import { errorNumber } from "../../src/native/error-numbers.ts";
 import { has, THIS_PLATFORM } from "../../src/native/platform.ts";
+import { pathOfTerminal } from "../../src/native/terminal-system.ts";
 import { nativeSystem, systemFor } from "../../src/native/system.ts";
 import { thrownBy } from "../support/failure.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
@@ -38,11 +42,29 @@ import { temporaryPath } from "../support/temporary.ts";
 /** A world in which a socket has a number, and nothing else works: what gets that far has called the system. */
 class World extends ScriptedWorld {
   constructor(platform: Platform) {
-    const { unix, files, terminals, watching, processes } = systemFor(platform);
+    const { unix, files, terminals, watching, processes, setOption, datagrams } = systemFor(platform);
     const create = (kind: UnixKind): number =>
       has("unixDatagrams", platform) || kind === UnixKind.STREAM ? 7 : unix.create(kind);
-    super({}, {}, { unix: { ...unix, create }, files, terminals, watching, processes, close: () => 0 });
+    super(
+      {},
+      {},
+      {
+        unix: { ...unix, create },
+        files,
+        terminals,
+        watching,
+        processes,
+        setOption: orNothing(setOption),
+        datagrams: { ...datagrams, create: () => 7 },
+        close: () => 0,
+      },
+    );
   }
+}
+
+/** Only the option that is to be refused is set. */
+function orNothing(setOption: System["setOption"]): System["setOption"] {
+  return (descriptor, option, value) => (option === SocketOption.REUSE_PORT ? setOption(descriptor, option, value) : 0);
 }
 
 function refusal(platform: Platform, operation: () => Operation<unknown>): UnsupportedError {
@@ -105,6 +127,8 @@ const USES: readonly (readonly [Feature, Platform, string, () => Operation<unkno
       (yield* stream()).peerCredentials();
     },
   ],
+  ["reusePort", "win32", "reusePort", () => listen({ port: 0, host: "127.0.0.1", reusePort: true })],
+  ["reusePort", "win32", "reusePort", () => bindUdp({ port: 0, host: "127.0.0.1", reusePort: true })],
   ["senderCredentials", "darwin", "credentials of the senders", () => openUnixDatagram({ passCredentials: true })],
 ];
 
@@ -137,6 +161,10 @@ describe("what a platform lacks", () => {
   test("asks a unix socket by a stream where there are no datagrams", () => {
     const kinds = (["linux", "darwin", "freebsd", "win32"] as const).map((name) => systemFor(name).unix.probeKind);
     expect(kinds).toEqual([1, 1, 1, 0]);
+  });
+
+  test("does not change where a terminal is found", () => {
+    expect([pathOfTerminal(3, "darwin"), pathOfTerminal(12, "freebsd")]).toEqual(["/dev/ttys003", "/dev/pts/12"]);
   });
 
   test("says of a short read that it may not be the last where the event queue does not tell changes", () => {

@@ -5,6 +5,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { PRELUDE, Script, type ScriptEnd } from "../support/script.ts";
+import { gap, testUnless } from "../support/platform.ts";
 
 /** A server that waits for a connection for ever; `parked` is printed once its reactor thread waits in the event queue. */
 const PARKED = `${PRELUDE}
@@ -91,15 +92,22 @@ describe("with the reactor parked", () => {
     expect(end.stderr).toMatch(/task: "task worker \(#\d+\) of task main \(#\d+\)"/);
   });
 
-  test.each(["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"] as const)("%s ends the program", async (signal) => {
+  testUnless(gap({ win32: "nobody can send a signal to a process of win32" })).each([
+    "SIGTERM",
+    "SIGINT",
+    "SIGHUP",
+    "SIGKILL",
+  ] as const)("%s ends the program", async (signal) => {
     await using script = Script.start(whenParkedDo(""));
     expect(await script.line()).toBe("parked");
     script.signal(signal);
     expect(await script.end()).toMatchObject({ exitCode: null, signal, stderr: "" });
   });
 
-  test("a signal handler that aborts the run lets the program end by itself", async () => {
-    const source = `${PRELUDE}
+  testUnless(gap({ win32: "nobody can send a signal to a process of win32" }))(
+    "a signal handler that aborts the run lets the program end by itself",
+    async () => {
+      const source = `${PRELUDE}
       const controller = new AbortController();
       process.on("SIGINT", () => controller.abort("interrupted"));
       const running = run(function* main() {
@@ -109,12 +117,13 @@ describe("with the reactor parked", () => {
       whenParked(() => console.log("parked"));
       console.log("aborted:", await running.catch((reason) => reason));
       process.removeAllListeners("SIGINT");`;
-    await using script = Script.start(source);
-    expect(await script.line()).toBe("parked");
-    script.signal("SIGINT");
-    expect(await script.line()).toBe("aborted: interrupted");
-    expect(await script.end()).toEqual({ exitCode: 0, signal: null, stderr: "" });
-  });
+      await using script = Script.start(source);
+      expect(await script.line()).toBe("parked");
+      script.signal("SIGINT");
+      expect(await script.line()).toBe("aborted: interrupted");
+      expect(await script.end()).toEqual({ exitCode: 0, signal: null, stderr: "" });
+    },
+  );
 
   test("shutdown fails the runs with a ClosedError, and the program ends by itself", async () => {
     const source = whenParkedDo(`

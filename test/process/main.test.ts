@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { PRELUDE, Script } from "../support/script.ts";
+import { describeUnless, gap, testUnless } from "../support/platform.ts";
 
 const at = (path: string): string => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
 
@@ -94,7 +95,7 @@ describe("without a signal", () => {
   });
 });
 
-describe("with a signal", () => {
+describeUnless(gap({ win32: "nobody can send a signal to a process of win32" }))("with a signal", () => {
   test.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
@@ -232,7 +233,7 @@ describe("with a signal", () => {
   });
 });
 
-describe("SIGUSR1", () => {
+describeUnless(gap({ win32: "nobody can send a signal to a process of win32" }))("SIGUSR1", () => {
   test("prints the live tasks to stderr, as often as it comes, and disturbs nobody", async () => {
     await using script = start(`
       await main(function* program() {
@@ -292,21 +293,24 @@ describe("what main refuses", () => {
   });
 });
 
-test("bun --hot leaves no listener of the program before", async () => {
-  const generation = (number: number): string => `${PROGRAM}
+testUnless(gap({ wine: "wine 8 replaces no file that a program has open" }))(
+  "bun --hot leaves no listener of the program before",
+  async () => {
+    const generation = (number: number): string => `${PROGRAM}
     void main(function* program() {
       setImmediate(() => console.log("generation ${number}:", process.listenerCount("SIGINT"), process.listenerCount("SIGUSR1")));
       yield* sleep(Infinity);
     }).then(() => console.log("ended ${number}:", listeners()));`;
-  await using script = Script.start(generation(0), { command: [process.execPath, "--hot", "--no-clear-screen"] });
-  expect(await script.lineAfter("generation 0:")).toBe("1 1");
-  for (let reload = 1; reload <= 3; reload++) {
-    script.rewrite(generation(reload));
-    expect(await script.lineAfter(`generation ${reload}:`)).toBe("1 1");
-  }
-  script.signal("SIGTERM");
-  expect(await script.lineAfter("ended 3:")).toBe("0");
-  // Bun itself goes on and waits for the next change of the file.
-  script.signal("SIGTERM");
-  expect(await script.end()).toMatchObject({ exitCode: null, signal: "SIGTERM" });
-});
+    await using script = Script.start(generation(0), { command: [process.execPath, "--hot", "--no-clear-screen"] });
+    expect(await script.lineAfter("generation 0:")).toBe("1 1");
+    for (let reload = 1; reload <= 3; reload++) {
+      script.rewrite(generation(reload));
+      expect(await script.lineAfter(`generation ${reload}:`)).toBe("1 1");
+    }
+    script.signal("SIGTERM");
+    expect(await script.lineAfter("ended 3:")).toBe("0");
+    // Bun itself goes on and waits for the next change of the file.
+    script.signal("SIGTERM");
+    expect(await script.end()).toMatchObject({ exitCode: null, signal: "SIGTERM" });
+  },
+);

@@ -345,25 +345,28 @@ describe("the baton", () => {
     expect(own.reactor.drain(() => {})).toBe(1);
   });
 
-  test("that comes back along with a full channel is no failure of the event queue", async () => {
-    using stack = new DisposableStack();
-    await using own = new TestReactor();
-    const { channel, queue } = internalsOf(own.reactor);
-    for (let count = 0; count < RING_ENTRIES; count++) {
-      const { descriptor } = stack.use(new EventCounter(1));
-      own.reactor.registrator().register(descriptor, Interest.READABLE);
-    }
-    channel.pass(Holder.EXECUTOR, Holder.REACTOR);
-    const { poll } = queue;
-    queue.wake = () => {
-      expect(poll.call(queue, 0)).toBe(RING_ENTRIES);
-      channel.pass(Holder.REACTOR, Holder.EXECUTOR);
-      return 0;
-    };
-    own.reactor.fetch(1);
-    expect(own.reactor.hasEnded).toBe(false);
-    expect(own.reactor.drain(() => {})).toBe(RING_ENTRIES);
-  });
+  testUnless(gap({ win32: "a poll of win32 brings 512 events at most" }))(
+    "that comes back along with a full channel is no failure of the event queue",
+    async () => {
+      using stack = new DisposableStack();
+      await using own = new TestReactor();
+      const { channel, queue } = internalsOf(own.reactor);
+      for (let count = 0; count < RING_ENTRIES; count++) {
+        const { descriptor } = stack.use(new EventCounter(1));
+        own.reactor.registrator().register(descriptor, Interest.READABLE);
+      }
+      channel.pass(Holder.EXECUTOR, Holder.REACTOR);
+      const { poll } = queue;
+      queue.wake = () => {
+        expect(poll.call(queue, 0)).toBe(RING_ENTRIES);
+        channel.pass(Holder.REACTOR, Holder.EXECUTOR);
+        return 0;
+      };
+      own.reactor.fetch(1);
+      expect(own.reactor.hasEnded).toBe(false);
+      expect(own.reactor.drain(() => {})).toBe(RING_ENTRIES);
+    },
+  );
 
   test("goes to and fro between run and blockOn on one executor", async () => {
     using counter = new EventCounter();
@@ -465,9 +468,9 @@ describe("a reactor that is closed", () => {
     const executor = new Executor(reactor);
     reactor.close();
     expect(thrownBy(() => reactor.fetch(0))).toBeInstanceOf(ClosedError);
-    expect(await rejectionOf(executor.run(() => sleep(1)))).toBeInstanceOf(ClosedError);
+    expect(await rejectionOf(executor.run(() => sleep(60_000)))).toBeInstanceOf(ClosedError);
     expect(await rejectionOf(executor.run(() => readable(counter.descriptor)))).toBeInstanceOf(ClosedError);
-    expect(thrownBy(() => executor.blockOn(() => sleep(1)))).toBeInstanceOf(ClosedError);
+    expect(thrownBy(() => executor.blockOn(() => sleep(60_000)))).toBeInstanceOf(ClosedError);
   });
 
   test("leaves the descriptors of its sources open", () => {

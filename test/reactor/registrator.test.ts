@@ -185,21 +185,24 @@ describe("a registrator", () => {
     expect(registrator.size).toBe(0);
   });
 
-  test("loses no event when more sources are ready than the channel has places", () => {
-    using reactor = new Reactor();
-    using stack = new DisposableStack();
-    const count = 3 * RING_ENTRIES + 17;
-    const expected = new Set<Source>();
-    for (let index = 0; index < count; index++) {
-      const counter = stack.use(new EventCounter(1));
-      expected.add(reactor.registrator().register(counter.descriptor, Interest.READABLE));
-    }
-    const reported = takeReady(reactor).map(([source]) => source);
-    expect(reported).toHaveLength(count);
-    expect(new Set(reported)).toEqual(expected);
-  });
+  testUnless(gap({ wine: "wine 8 needs minutes for thousands of sockets" }))(
+    "loses no event when more sources are ready than the channel has places",
+    () => {
+      using reactor = new Reactor();
+      using stack = new DisposableStack();
+      const count = 3 * RING_ENTRIES + 17;
+      const expected = new Set<Source>();
+      for (let index = 0; index < count; index++) {
+        const counter = stack.use(new EventCounter(1));
+        expected.add(reactor.registrator().register(counter.descriptor, Interest.READABLE));
+      }
+      const reported = takeReady(reactor).map(([source]) => source);
+      expect(reported).toHaveLength(count);
+      expect(new Set(reported)).toEqual(expected);
+    },
+  );
 
-  test("refuses a descriptor that is registered, closed, or cannot be waited for", () => {
+  testUnless(needs("anyDescriptor"))("refuses a descriptor that is registered, closed, or cannot be waited for", () => {
     using reactor = new Reactor();
     using counter = new EventCounter();
     const registrator = reactor.registrator();
@@ -214,7 +217,7 @@ describe("a registrator", () => {
     closeSync(file);
   });
 
-  test("says so if a source that is registered anew has been closed meanwhile", () => {
+  testUnless(NEEDS_DUPLICATES)("says so if a source that is registered anew has been closed meanwhile", () => {
     using reactor = new Reactor();
     using counter = new EventCounter();
     using other = new EventCounter();

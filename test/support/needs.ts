@@ -21,6 +21,12 @@ export const NEEDS_UNIX_SOCKETS = gap({ wine: "wine 8 has no unix sockets" });
 /** Of a test whose children are programs that every POSIX system has; `process-portable.test.ts` has tests without. */
 export const NEEDS_POSIX_PROGRAMS = gap({ win32: "the children of this test are programs of POSIX" });
 
+/** Of a test that puts the package into a project by a link to its folder. */
+export const NEEDS_LINKS = gap({ wine: "wine 8 makes no links to folders" });
+
+/** Of a test that runs a program of its own under a shell. */
+export const NEEDS_SHELL = gap({ win32: "this test needs sh" });
+
 /** Of a test that breaks a connection off (SO_LINGER of 0) and looks what the peer is told. */
 export const NEEDS_RESETS = gap({ wine: "wine 8 ends a connection that is to be reset as any other" });
 
@@ -37,5 +43,3 @@ export const NEEDS_CHANGES = gap({ win32: "the event queue of win32 reports no c
 export function firstOf(...reasons: readonly (string | null)[]): string | null {
   return reasons.find((reason) => reason !== null) ?? null;
 }
-
-export { type Gaps, gap };

@@ -16,7 +16,7 @@ export function whenParked(then: () => void): void {
 
 /** How many Workers' threads the process has, the calling one not counted. */
 export function countReactorThreads(): number {
-  if (!HAS_PROC) throw new Error("the threads of this process cannot be counted");
+  if (!HAS_PROC) return (runtimeReactor()?.thread ?? null) === null ? 0 : 1;
   return reactorThreads().length;
 }
 
@@ -37,8 +37,18 @@ const HAS_PROC = process.platform === "linux";
 const REACTOR = 1;
 
 function reactorHasBaton(): boolean {
-  const host = globalThis as unknown as Record<symbol, { reactor: { channel: { holder: number } } } | undefined>;
-  return host[Symbol.for("bun-reactor.runtime")]?.reactor.channel.holder === REACTOR;
+  return runtimeReactor()?.channel.holder === REACTOR;
+}
+
+interface RuntimeReactor {
+  readonly channel: { readonly holder: number };
+  readonly thread: object | null;
+}
+
+/** The reactor of this thread's runs, if it has one. */
+function runtimeReactor(): RuntimeReactor | undefined {
+  const host = globalThis as unknown as Record<symbol, { readonly reactor: RuntimeReactor } | undefined>;
+  return host[Symbol.for("bun-reactor.runtime")]?.reactor;
 }
 
 /** Bun gives each Worker's thread this name. */

@@ -1,6 +1,7 @@
 /** A program of `tasks/`, run as a child process with its output in pipes. */
 
 import { fileURLToPath } from "node:url";
+import { withoutNoise } from "../support/noise.ts";
 import { patient } from "../support/patience.ts";
 
 export interface ProgramEnd {
@@ -117,6 +118,7 @@ class Lines {
       if (end !== -1) {
         const line = this.text.slice(0, end);
         this.text = this.text.slice(end + 1);
+        if (withoutNoise(`${line}\n`) === "") continue;
         return line;
       }
       if (!(await this.fetch())) throw new Error(`the program ended instead of printing a line: "${this.text}"`);
@@ -125,7 +127,7 @@ class Lines {
 
   async rest(): Promise<string> {
     while (await this.fetch());
-    return this.text;
+    return withoutNoise(this.text);
   }
 
   private async fetch(): Promise<boolean> {

@@ -1,6 +1,6 @@
 /** The suite for streams of bytes, run against streams that break one rule each: every scenario must notice its own. */
 
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import {
   BufferedReader,
   BusyError,
@@ -21,6 +21,8 @@ import { checkByteStream, checkOneWayStream, type OneWayPair, type StreamPair } 
 import { SCENARIO_NAMES } from "../../src/testing/byte-stream-check.ts";
 import { rejectionOf } from "../support/failure.ts";
 import { SocketPair } from "../support/libc.ts";
+import { describeUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 type Data = Uint8Array | string;
 
@@ -502,7 +504,7 @@ const BOTH_WAYS_MUTANTS: readonly BothWaysMutant[] = [
   },
 ];
 
-describe("a stream that breaks a rule is found out", () => {
+describeUnless(needs("pipes"))("a stream that breaks a rule is found out", () => {
   test.each(ONE_WAY_MUTANTS)("where $scenario: it $fault", ({ scenario, writer, reader }) =>
     expectFoundOut(scenario, function* check(opened) {
       yield* checkOneWayStream(function* open(): Operation<OneWayPair> {

@@ -6,16 +6,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { withoutNoise } from "../support/noise.ts";
-import { gap, testUnless } from "../support/platform.ts";
+import { NEEDS_LINKS } from "../support/needs.ts";
+import { testUnless } from "../support/platform.ts";
 import { removeFolder } from "../support/temporary.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-const NO_LINKS = gap({ wine: "wine 8 makes no links to folders" });
-
 const project = mkdtempSync(join(tmpdir(), "bun-reactor-consumer-"));
 mkdirSync(join(project, "node_modules"));
-if (NO_LINKS === null) symlinkSync(ROOT, join(project, "node_modules", "bun-reactor"), "junction");
+if (NEEDS_LINKS === null) symlinkSync(ROOT, join(project, "node_modules", "bun-reactor"), "junction");
 afterAll(() => removeFolder(project));
 
 interface Outcome {
@@ -76,13 +75,13 @@ test("runs in the order of spawning", () =>
   }));
 `;
 
-testUnless(NO_LINKS)("tests of a project import bun-reactor/test and pass", async () => {
+testUnless(NEEDS_LINKS)("tests of a project import bun-reactor/test and pass", async () => {
   const { exitCode, stderr } = await bunTest("passing.test.ts", PASSING);
   expect(stderr).toContain(" 3 pass");
   expect(exitCode).toBe(0);
 });
 
-testUnless(NO_LINKS)("a failing seed is printed with the command that repeats it, and SEED repeats it", async () => {
+testUnless(NEEDS_LINKS)("a failing seed is printed with the command that repeats it, and SEED repeats it", async () => {
   const first = await bunTest("order.test.ts", ORDER_DEPENDENT);
   expect(first.exitCode).toBe(1);
   const [, seed, command] = /seed (\d+) fails: (.*)/.exec(first.stderr) ?? [];

@@ -32,7 +32,7 @@ test {
     if (builtin.os.tag == .windows) _ = @import("windows.zig"); // faults that only this system knows
     if (builtin.os.tag == .macos or builtin.os.tag == .freebsd) _ = @import("headers.zig"); // numbers and layouts
     if (builtin.os.tag != .windows) _ = @import("kqueue.zig"); // what events of kqueue(2) mean
-    if (support.has_epoll) _ = @import("epoll.zig"); // what only this backend has
+    if (support.features.has_epoll) _ = @import("epoll.zig"); // what only this backend has
     _ = @import("fuzz_connections.zig"); // the queue in random order, over the network
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }

@@ -38,7 +38,7 @@ test "a socket is non-blocking and is closed by exec" {
     const descriptor = try support.check(datagram.create(ipv4));
     defer support.closeDescriptor(descriptor);
     try std.testing.expect(try system.isCloseOnExec(descriptor));
-    if (system.has_status_flags) try std.testing.expect(try system.isNonBlocking(descriptor));
+    if (support.features.has_status_flags) try std.testing.expect(try system.isNonBlocking(descriptor));
     var byte: [1]u8 = undefined;
     var slot: Slot = undefined;
     try support.expectResult(0, socket.bind(descriptor, &support.loopback(ipv4, 0)));
@@ -270,7 +270,7 @@ test "options reach the kernel, each its own" {
 }
 
 test "an interface has a number, and what is none has ENODEV" {
-    try support.expectResult(1, datagram.interfaceIndex(system.loopback_interface));
+    try support.expectResult(1, datagram.interfaceIndex(support.features.loopback_interface));
     try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex("none-such"));
     try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex("a-name-that-is-too-long"));
     try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex(""));

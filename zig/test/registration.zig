@@ -25,12 +25,12 @@ test "open and close leave no descriptor behind" {
 }
 
 test "open that meets the descriptor limit leaves no descriptor behind" {
-    if (!support.system.has_descriptor_limit) return support.skip("this system has no limit of descriptors that a process can lower");
+    if (!support.features.has_descriptor_limit) return support.skip("this system has no limit of descriptors that a process can lower");
     try support.external.needOneDescriptor();
     const before = support.system.countDescriptors();
     const next: u64 = @intCast(try support.closedNumber());
     const limit: support.system.DescriptorLimit = try .read();
-    for (0..if (support.has_epoll) 2 else 1) |free_numbers| {
+    for (0..if (support.features.has_epoll) 2 else 1) |free_numbers| {
         try limit.set(next + free_numbers);
         var q: support.Queue = undefined;
         const result = queue.open(&q);
@@ -149,7 +149,7 @@ test "an interest in nothing is silent about bytes, and tells a hang-up" {
     try pair.peerWrites("a");
     try poller.expectNothing();
     const closed = support.read_closed | support.write_closed | support.hung_up;
-    if (support.system.has_local_pairs) {
+    if (support.features.has_local_pairs) {
         support.closeDescriptor(pair.peer);
         try poller.expectOnly(token, closed);
     } else {

@@ -106,7 +106,7 @@ test "a wake that did not fit beside the events is kept, and one that did is use
     try pair.peerWrites("a");
     try poller.wake();
     try poller.expectOnly(token, readable);
-    if (support.has_place_for_wake) try poller.expectWoken();
+    if (support.features.has_place_for_wake) try poller.expectWoken();
     try expectBlocks(&poller);
 }
 

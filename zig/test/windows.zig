@@ -108,11 +108,14 @@ test "a cancelled poll's memory is kept until its packet came, and then given ba
     const idle = outstanding(&poller);
     try poller.register(pair.own, token, readable, .edge);
     try std.testing.expectEqual(idle + 1, outstanding(&poller));
+    const memory = poller.queue.registry.?.table.find(pair.own).?;
     try poller.deregister(pair.own);
     // Nobody has fetched the packet: the kernel may still write.
     try std.testing.expectEqual(idle + 1, outstanding(&poller));
+    try std.testing.expect(isAllocated(memory));
     try poller.wake();
     while (outstanding(&poller) > idle) _ = try poller.wait();
+    try std.testing.expect(!isAllocated(memory));
 }
 
 test "polls that are cancelled while they are answered write to nobody else's memory" {
@@ -192,6 +195,24 @@ test "a queue that is closed with polls pending, answered and cancelled leaves n
         try support.expectResult(0, queue.close(&q));
     }
     try std.testing.expectEqual(before, system.countDescriptors());
+}
+
+test "bytes that somebody has read before the poll are not told, though the driver has answered" {
+    for ([_]queue.Delivery{ .level, .one_shot }) |delivery| {
+        var poller: Poller = undefined;
+        try poller.open(8);
+        defer poller.close();
+        const pair: Pair = try .open();
+        defer pair.close();
+
+        try poller.register(pair.own, token, readable, delivery);
+        try poller.expectNothing();
+        try pair.peerWrites("a");
+        try support.expectRead(pair.own, "a");
+        try poller.expectNothing();
+        try pair.peerWrites("b");
+        try poller.expectOnly(token, readable);
+    }
 }
 
 test "a poll outlives the thread that has submitted it" {
@@ -579,6 +600,13 @@ fn expectLastIsAccepted(listener: i32) !void {
         if (socket.receive(accepted, &byte, 1) == 1) return;
     }
 }
+
+/// Whether the process's heap has such a block.
+fn isAllocated(memory: *anyopaque) bool {
+    return HeapValidate(calls.GetProcessHeap().?, 0, memory) != 0;
+}
+
+extern "kernel32" fn HeapValidate(heap: *anyopaque, flags: u32, memory: *anyopaque) callconv(.winapi) i32;
 
 /// Looks into the backend: polls whose packets nobody has fetched.
 fn outstanding(poller: *Poller) usize {

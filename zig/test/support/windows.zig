@@ -41,39 +41,6 @@ pub const Errno = struct {
     pub const address_in_use = 4091; // EADDRINUSE
 };
 
-pub const has_local_pairs = false;
-pub const has_pipes = false;
-pub const has_files = false;
-pub const has_duplicates = false;
-pub const has_descriptor_limit = false;
-pub const has_signals = false;
-pub const has_watching = false;
-pub const has_process_groups = false;
-pub const has_processes = false;
-pub const has_terminals = false;
-pub const has_speed_constants = false;
-pub const has_unix_datagrams = false;
-pub const has_unix_pairs = false;
-pub const has_passing = false;
-pub const has_credentials = false;
-pub const has_abstract_names = false;
-/// A vectored call has a limit of parts, above which it does nothing.
-pub const refuses_many_parts = false;
-/// The reset of a connection is told to one call; from then on it is at its end.
-pub const forgets_resets = false;
-pub const has_shared_ports = false;
-pub const has_status_flags = false;
-
-/// A zero follows.
-pub const loopback_interface = "1";
-pub const longest_path_bytes = 107;
-
-pub const steps_of_slow_fuzz = 3_000;
-pub const more_than_a_poll_fetches = 600;
-
-/// What the kernel gives of a socket's buffer for each byte that is asked for.
-pub const buffer_factor = 1;
-
 pub const Thread = u32;
 
 pub fn currentThread() Thread {
