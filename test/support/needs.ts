@@ -27,6 +27,9 @@ export const NEEDS_LINKS = gap({ wine: "wine 8 makes no links to folders" });
 /** Of a test that runs a program of its own under a shell. */
 export const NEEDS_SHELL = gap({ win32: "this test needs sh" });
 
+/** Of a test of programs that are ended by Ctrl-C, and say then what they have to say. */
+export const NEEDS_SIGNALS = gap({ win32: "nobody can send a signal to a process of win32" });
+
 /** Of a test that breaks a connection off (SO_LINGER of 0) and looks what the peer is told. */
 export const NEEDS_RESETS = gap({ wine: "wine 8 ends a connection that is to be reset as any other" });
 

@@ -1,11 +1,13 @@
 /** The chat, as a program, between guests that know nothing of this package. */
 
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { connectTo } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
+import { describeUnless } from "../support/platform.ts";
+import { NEEDS_SIGNALS } from "../support/needs.ts";
 
-describe("chat", () => {
+describeUnless(NEEDS_SIGNALS)("chat", () => {
   test("passes each line on to all others, and tells who comes and goes", async () => {
     await using chat = Program.start("chat.ts");
     const port = await chat.port();

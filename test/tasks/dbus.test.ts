@@ -27,10 +27,12 @@ import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { EventCounter } from "../support/libc.ts";
 import { errorOf, openReactor } from "../support/loopback.ts";
 import { pathName } from "../support/unix.ts";
+import { describeUnless } from "../support/platform.ts";
+import { NEEDS_UNIX_SOCKETS } from "../support/needs.ts";
 
 const SIGNAL: MessageToSend = { kind: MessageKind.SIGNAL, path: "/p", interface: "i.i", member: "M" };
 
-describe("a bus", () => {
+describeUnless(NEEDS_UNIX_SOCKETS)("a bus", () => {
   beforeAll(openReactor);
   expectNothingLeftBehind();
 

@@ -1,10 +1,12 @@
 /** The echo server on all cores, as a program. */
 
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { checksum, connectTo, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
+import { describeUnless } from "../support/platform.ts";
+import { NEEDS_SIGNALS } from "../support/needs.ts";
 
 const SHARINGS = [
   ["kernel", "each with its own listener: the kernel spreads the connections"],
@@ -58,7 +60,7 @@ async function echo(socket: Socket, text: string): Promise<string> {
   return String(data);
 }
 
-describe.each(SHARINGS)("echo-cluster with --sharing %s", (sharing, words) => {
+describeUnless(NEEDS_SIGNALS).each(SHARINGS)("echo-cluster with --sharing %s", (sharing, words) => {
   test("says where it listens and how, echoes, and tells how many connections each Worker has served", async () => {
     await using cluster = Program.start("echo-cluster.ts", "--workers", "3", "--sharing", sharing);
     const port = await cluster.port();
@@ -137,7 +139,7 @@ describe.each(SHARINGS)("echo-cluster with --sharing %s", (sharing, words) => {
   });
 });
 
-describe("echo-cluster", () => {
+describeUnless(NEEDS_SIGNALS)("echo-cluster", () => {
   test("spreads connections over all of its Workers", async () => {
     const { cluster, port } = await start("kernel", "--workers", "4");
     await using _cluster = cluster;

@@ -1,14 +1,15 @@
 /** The echo server, as a program. */
 
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { once } from "node:events";
 import { connect, run } from "../../src/index.ts";
 import { NO_IPV6 } from "../support/loopback.ts";
 import { checksum, connectTo, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
-import { testUnless } from "../support/platform.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_SIGNALS } from "../support/needs.ts";
 
-describe("echo", () => {
+describeUnless(NEEDS_SIGNALS)("echo", () => {
   test("says where it listens and echoes all that comes, to the end", async () => {
     await using echo = Program.start("echo.ts", "--port", "0", "--host", "127.0.0.1");
     const line = await echo.line();

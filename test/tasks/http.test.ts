@@ -18,6 +18,8 @@ import { OTHER, SERVER } from "../support/certificates.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { connectToSelf, errorOf, openReactor, patternOf } from "../support/loopback.ts";
 import { runToEnd } from "./program.ts";
+import { describeUnless } from "../support/platform.ts";
+import { NEEDS_SIGNALS } from "../support/needs.ts";
 
 const OK = "HTTP/1.1 200 OK\r\n";
 const CHUNKED = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -173,7 +175,7 @@ describe("the server", () => {
     }));
 });
 
-describe("tasks/https.ts", () => {
+describeUnless(NEEDS_SIGNALS)("tasks/https.ts", () => {
   test.each([
     ["no certificate", SERVER.keyFile, SERVER.keyFile],
     ["the key of another", SERVER.certFile, OTHER.keyFile],

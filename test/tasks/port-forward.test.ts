@@ -1,17 +1,18 @@
 /** The port forwarder, as a program, between peers that know nothing of this package. */
 
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { connect, listen, type Operation, run, type TcpStream } from "../../src/index.ts";
 import { errorOf, NO_IPV6 } from "../support/loopback.ts";
 import { checksum, connectTo, listenWith, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
-import { testUnless } from "../support/platform.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_SIGNALS } from "../support/needs.ts";
 
 const MIB = 1024 * 1024;
 
-describe("port-forward", () => {
+describeUnless(NEEDS_SIGNALS)("port-forward", () => {
   test("passes on the end that the client sends, while the answer still comes", async () => {
     const question = someBytes(3 * MIB);
     const answer = someBytes(2 * MIB);

@@ -1,12 +1,14 @@
 /** The Redis server, as a program, with peers that know nothing of this package. */
 
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { connectTo, receiveAll } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
+import { describeUnless } from "../support/platform.ts";
+import { NEEDS_SIGNALS } from "../support/needs.ts";
 
-describe("redis-server", () => {
+describeUnless(NEEDS_SIGNALS)("redis-server", () => {
   test("answers requests that come byte by byte, and many that come at once, in order", async () => {
     await using server = Program.start("redis-server.ts");
     const port = await server.port();

@@ -1,6 +1,6 @@
 /** The serial console, as a program: in a terminal of its own and with pipes, on a pseudo-terminal as its serial port. */
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
 import { openPipe, openPty, type Operation, promise, type Pty, run, type Terminal } from "../../src/index.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
@@ -72,7 +72,7 @@ describeUnless(needs("serialPorts"))("serial-console in a terminal", () => {
     }));
 });
 
-describe("serial-console with pipes", () => {
+describeUnless(needs("serialPorts"))("serial-console with pipes", () => {
   expectNothingLeftBehind();
 
   testUnless(needs("serialPorts"))(

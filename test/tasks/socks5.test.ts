@@ -1,16 +1,17 @@
 /** The SOCKS5 proxy, as a program, at the bytes of RFC 1928 and RFC 1929. test/real/socks5.test.ts has it with curl. */
 
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { NO_IPV6 } from "../support/loopback.ts";
 import { checksum, connectTo, listenWith, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
-import { testUnless } from "../support/platform.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_SIGNALS } from "../support/needs.ts";
 
 const GREETING = [5, 1, 0];
 const MIB = 1024 * 1024;
 
-describe("socks5", () => {
+describeUnless(NEEDS_SIGNALS)("socks5", () => {
   test("passes on the end of either half, while the other goes on", async () => {
     const [question, answer] = [someBytes(3 * MIB), someBytes(2 * MIB)];
     const { promise: received, resolve } = Promise.withResolvers<string>();

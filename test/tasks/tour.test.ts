@@ -1,13 +1,15 @@
 /** The tour, as a program whose output goes into a pipe. */
 
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { Program, runToEnd } from "./program.ts";
 import { patient } from "../support/patience.ts";
+import { testUnless } from "../support/platform.ts";
+import { NEEDS_SIGNALS } from "../support/needs.ts";
 
 /** The tour alone takes longer than the 5 s that Bun grants a test by default; only one that hangs meets this. */
 const LIMIT_MS = patient(60_000);
 
-test(
+testUnless(NEEDS_SIGNALS)(
   "tour shows what it is at and ends with the table, in plain lines",
   async () => {
     const { exitCode, stdout, stderr } = await runToEnd("tour.ts");
@@ -33,7 +35,7 @@ test(
   LIMIT_MS,
 );
 
-test("tour ends early at SIGINT, and takes its servers along", async () => {
+testUnless(NEEDS_SIGNALS)("tour ends early at SIGINT, and takes its servers along", async () => {
   await using tour = Program.start("tour.ts");
   expect(await tour.line()).toBe("1,000 connections at once …");
   tour.signal("SIGINT");

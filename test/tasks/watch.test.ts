@@ -1,13 +1,15 @@
 /** The watching program, with its command. */
 
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isAlive } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { Program, runToEnd } from "./program.ts";
+import { describeUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
-describe("watch", () => {
+describeUnless(needs("watching"))("watch", () => {
   test("prints what happens, in folders that are new as well, and ends with the folder", async () => {
     using folder = temporaryFolder();
     const root = join(folder.name, "root");
