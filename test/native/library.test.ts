@@ -73,6 +73,8 @@ let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "bun-reactor-test-"));
+  // The first spawnSync of a process opens an event queue of its own, for good: before any test looks at what is open.
+  spawnSync(process.execPath, ["--version"]);
 });
 
 afterAll(() => {

@@ -29,7 +29,8 @@ test {
     _ = @import("process.zig"); // the end of processes, and signals to groups
     _ = @import("watch.zig"); // what is told of files and folders
     if (builtin.os.tag != .linux) _ = @import("absent.zig"); // what is only on Linux
-    if (builtin.os.tag == .windows) _ = @import("windows.zig"); // faults that only this system knows
+    if (builtin.os.tag == .windows) _ = @import("windows.zig"); // faults that only this system's queue knows
+    if (builtin.os.tag == .windows) _ = @import("windows_calls.zig"); // and its calls
     if (builtin.os.tag == .macos or builtin.os.tag == .freebsd) _ = @import("headers.zig"); // numbers and layouts
     if (builtin.os.tag != .windows) _ = @import("kqueue.zig"); // what events of kqueue(2) mean
     if (support.features.has_epoll) _ = @import("epoll.zig"); // what only this backend has

@@ -20,7 +20,7 @@ const socket = support.socket;
 const writable = support.writable;
 
 const source_count = 50;
-const step_count = support.features.steps_of_slow_fuzz;
+const step_count = support.features.shortened(6_000);
 /// So often what is owed is waited for.
 const steps_between_settlements = 300;
 const ring_capacity = 32;

@@ -347,7 +347,7 @@ const Storm = struct {
     is_stopped: std.atomic.Value(bool) = .init(false),
     has_failed: std.atomic.Value(bool) = .init(false),
 
-    const rounds = 2000;
+    const rounds = support.features.shortened(2000);
     const other_slot = 1000;
 
     fn serve(storm: *Storm) !void {

@@ -186,7 +186,7 @@ const Producer = struct {
 
 /// Takes events until each source had a hundred; a one-shot source that is lost once never comes again.
 fn consume(poller: *Poller, sources: *const Sources(32), producer: *Producer) !void {
-    const wanted = 100;
+    const wanted = support.features.shortened(100);
     var told: [32]u32 = @splat(0);
     var left: u32 = 32 * wanted;
     var deadline_ns = support.clock.monotonicNow_ns() + support.patience_ns;

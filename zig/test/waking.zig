@@ -159,7 +159,7 @@ const Game = struct {
     pongs: std.atomic.Value(u32) = .init(0),
     is_stopped: std.atomic.Value(bool) = .init(false),
 
-    const rounds = 3000;
+    const rounds = support.features.shortened(3000);
 
     fn ping(game: *Game) void {
         for (1..rounds + 1) |round| {

@@ -1,6 +1,6 @@
-//! What a kqueue(2) that is a library may leave out (`-Dqueue=kqueue` on Linux; libkqueue leaves out all of it). Each gap is found
-//! out by raw calls, to which kqueue(2) of a kernel has another answer; so a test is skipped only over an implementation that
-//! has the gap.
+//! What a kqueue(2) that is a library may leave out (`-Dqueue=kqueue` on Linux; libkqueue leaves out all of it). Each
+//! gap is found out by raw calls, to which kqueue(2) of a kernel has another answer; so a test is skipped only over an
+//! implementation that has the gap.
 
 const std = @import("std");
 const library = @import("library");

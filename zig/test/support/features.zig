@@ -67,7 +67,10 @@ pub const buffer_factor = if (is_linux) 2 else 1;
 /// The loopback interface, whose number is 1 but on FreeBSD.
 pub const loopback_interface = if (is_linux) "lo" else if (is_windows) "1" else "lo0";
 
-/// More sources than a backend fetches events of at once. Under Wine each of them takes a hundredth of a second.
+/// More sources than a backend fetches events of at once.
 pub const more_than_a_poll_fetches = if (is_windows) 600 else 1500;
-/// For the same reason.
-pub const steps_of_slow_fuzz = if (is_windows) 3_000 else 6_000;
+
+/// How often something is done that is worth doing often. Under Wine each call takes ten times as long.
+pub fn shortened(comptime count: u32) u32 {
+    return if (is_windows) count / 4 else count;
+}
