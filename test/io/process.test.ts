@@ -26,7 +26,7 @@ import { errorOf, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { belongingOf, isAlive, stateOf } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { describeUnless, testUnless } from "../support/platform.ts";
-import { NEEDS_POSIX_PROGRAMS, NEEDS_REAL_TIME_SIGNALS } from "../support/needs.ts";
+import { NEEDS_POSIX_PROGRAMS, NEEDS_REAL_TIME_SIGNALS, NEEDS_VFORK } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
@@ -152,7 +152,7 @@ describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
         expect(belongingOf(child.pid)).toEqual({ group: child.pid, session: child.pid });
       }));
 
-    test.each<[string, () => readonly [readonly string[], ProcessOptions?], object, string]>([
+    testUnless(NEEDS_VFORK).each<[string, () => readonly [readonly string[], ProcessOptions?], object, string]>([
       [
         "a program that PATH has not",
         () => [["no-such-program-here"]],
