@@ -23,7 +23,7 @@ import { connectToSelf, openReactor, type Way, WAYS } from "../support/loopback.
 import { temporaryPath } from "../support/temporary.ts";
 import { NAMES, type TemporaryName } from "../support/unix.ts";
 import { tlsOver, tlsToSelf } from "../support/tls.ts";
-import { testUnless } from "../support/platform.ts";
+import { gap, testUnless } from "../support/platform.ts";
 import { NEEDS_UNIX_SOCKETS, firstOf, needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
@@ -147,7 +147,8 @@ const COPYING = process.platform === "win32" ? [process.execPath, "--eval", COPY
 
 /** `blockOn` has children only where a descriptor tells of their end. */
 function wayLacksChildren(way: Way): string | null {
-  return way === WAYS[1]![1] ? needs("processesInBlockOn") : null;
+  if (way === WAYS[1]![1] && needs("processesInBlockOn") !== null) return needs("processesInBlockOn");
+  return gap({ win32: "Bun 1.4.5 does not tell on win32 when a pipe has taken what was written" });
 }
 
 function* foreignSockets(): Operation<StreamPair> {
