@@ -9,16 +9,15 @@
 // run from a folder of its own, and must do what it should. `--modules` shows what each file contributes, before
 // compression.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { pack } from "../scripts/pack.ts";
-import { TARGETS } from "../scripts/targets.ts";
+import { join } from "node:path";
 import { parseArguments } from "./support/arguments.ts";
 import { endWithThisProcess } from "./support/children.ts";
 import { atMost, printGoals } from "./support/goals.ts";
 import { writeResults, type Goal } from "./support/results.ts";
 import { formatRatio, printTable } from "./support/table.ts";
+import { UserProject } from "./support/user-project.ts";
 
 interface Program {
   readonly name: string;
@@ -42,7 +41,6 @@ interface Measured {
   readonly modules: readonly Module[];
 }
 
-const ROOT = join(import.meta.dirname, "..");
 const PROGRAMS: readonly Program[] = [
   { name: "bun-reactor", file: "bundled.ts" },
   { name: "Effect", file: "bundled-effect.ts" },
@@ -61,14 +59,9 @@ const given = parseArguments({ modules: "flag", quick: "flag" });
 await main();
 
 async function main(): Promise<void> {
-  const project = mkdtempSync(join(tmpdir(), "bun-reactor-bundle-"));
+  using project = await UserProject.make();
   const measured: Measured[] = [];
-  try {
-    await install(project);
-    for (const program of PROGRAMS) measured.push(await measure(program, project));
-  } finally {
-    rmSync(project, { recursive: true });
-  }
+  for (const program of PROGRAMS) measured.push(await measure(program, project));
   console.log();
   print(measured);
   if (given.modules === true) for (const { program, modules } of measured) printModules(program, modules);
@@ -78,23 +71,10 @@ async function main(): Promise<void> {
   writeResults("bundle", measured, goals);
 }
 
-/** Puts the packages into a project, and this one as users have it, with the library of this machine. */
-async function install(project: string): Promise<void> {
-  const here = TARGETS.filter(({ name }) => name === `${process.platform}-${process.arch}`);
-  const { files } = await pack({ targets: here });
-  for (const { path, content } of files) write(join(project, "node_modules", "bun-reactor", path), content);
-  for (const name of ["effect", "effection", "fast-check", "pure-rand"]) {
-    symlinkSync(join(ROOT, "node_modules", name), join(project, "node_modules", name));
-  }
-}
-
-async function measure({ name, file }: Program, project: string): Promise<Measured> {
-  const source = readFileSync(join(ROOT, "bench", "programs", file), "utf8");
-  const entry = join(project, file);
-  write(entry, source.replace("../../src/index.ts", "bun-reactor"));
+async function measure({ name, file }: Program, project: UserProject): Promise<Measured> {
   const { outputs, metafile } = await Bun.build({
-    entrypoints: [entry],
-    root: project,
+    entrypoints: [project.addProgram(file)],
+    root: project.folder,
     minify: true,
     target: "bun",
     metafile: true,
@@ -117,7 +97,7 @@ async function measure({ name, file }: Program, project: string): Promise<Measur
 async function check(name: string, code: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "bun-reactor-bundle-"));
   try {
-    write(join(folder, "program.js"), code);
+    writeFileSync(join(folder, "program.js"), code);
     await run(name, join(folder, "program.js"));
   } finally {
     rmSync(folder, { recursive: true });
@@ -131,11 +111,6 @@ async function run(name: string, path: string): Promise<void> {
   const exitCode = await child.exited;
   if (exitCode === 0 && printed === OUTPUT) return;
   throw new Error(`the bundle of ${name} ended with exit code ${exitCode} and printed ${JSON.stringify(printed)}`);
-}
-
-function write(path: string, content: string | Uint8Array): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, content);
 }
 
 function compress(code: string): number {

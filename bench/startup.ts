@@ -4,6 +4,9 @@
 //     bun bench/startup.ts --quick
 //     bun bench/startup.ts --rounds 31
 //
+// The programs are in a project of their own, where the package is installed as users have it; two of them run from the
+// sources of this checkout besides, where each file is transpiled at each start.
+//
 // Rounds are interleaved: in each, every program runs once, in rotating order. A figure is the median of the rounds; what a program adds
 // is the median of the differences to the empty program of the same round. CPU time is user and system time of all threads.
 
@@ -15,6 +18,7 @@ import { warnIfBusy } from "./support/machine.ts";
 import { writeResults, type Goal } from "./support/results.ts";
 import { median, medians } from "./support/statistics.ts";
 import { printTable } from "./support/table.ts";
+import { UserProject } from "./support/user-project.ts";
 
 interface Program {
   readonly name: string;
@@ -22,6 +26,8 @@ interface Program {
   readonly file: string;
   /** What it must print. */
   readonly output: "hello\n" | "";
+  /** Whether it runs where it is, with the sources of this checkout. */
+  readonly isFromSources?: boolean;
 }
 
 interface Start {
@@ -43,6 +49,8 @@ const PROGRAMS: readonly Program[] = [
   { name: "import", file: "import.ts", output: "" },
   { name: HELLO, file: "hello.ts", output: "hello\n" },
   { name: "the same with sleep(1)", file: "hello-later.ts", output: "hello\n" },
+  { name: "import, from the sources", file: "import.ts", output: "", isFromSources: true },
+  { name: "run of a hello task, from the sources", file: "hello.ts", output: "hello\n", isFromSources: true },
   { name: "without a library: Bun.sleep(1)", file: "hello-timer.ts", output: "hello\n" },
   { name: "Effection: run, sleep(1)", file: "hello-effection.ts", output: "hello\n" },
   { name: "Effect: runPromise, sleep(1)", file: "hello-effect.ts", output: "hello\n" },
@@ -58,7 +66,8 @@ await main();
 async function main(): Promise<void> {
   await warnIfBusy();
   console.log(`\n${rounds} rounds`);
-  const measured = await measure();
+  using project = await UserProject.make();
+  const measured = await measure(project);
   print(measured);
   const goals = goalsOf(measured);
   console.log();
@@ -66,12 +75,15 @@ async function main(): Promise<void> {
   writeResults("startup", measured, goals);
 }
 
-async function measure(): Promise<Measured[]> {
+async function measure(project: UserProject): Promise<Measured[]> {
   const starts = new Map<Program, Start[]>(PROGRAMS.map((program) => [program, []]));
   // Once before it counts: the files are in the page cache, and the native library is built.
-  for (const program of PROGRAMS) await start(program);
+  const paths = new Map<Program, string>(PROGRAMS.map((program) => [program, pathOf(program, project)]));
+  for (const program of PROGRAMS) await start(program, paths.get(program)!);
   for (let round = 0; round < rounds; round++) {
-    for (const program of rotated(PROGRAMS, round)) starts.get(program)!.push(await start(program));
+    for (const program of rotated(PROGRAMS, round)) {
+      starts.get(program)!.push(await start(program, paths.get(program)!));
+    }
   }
   const empty = starts.get(PROGRAMS[0]!)!;
   return PROGRAMS.map((program) => {
@@ -89,10 +101,14 @@ async function measure(): Promise<Measured[]> {
   });
 }
 
+function pathOf({ file, isFromSources = false }: Program, project: UserProject): string {
+  return isFromSources ? `${import.meta.dirname}/programs/${file}` : project.addProgram(file);
+}
+
 /** @throws Error if the program does not do what it should. */
-async function start({ name, file, output }: Program): Promise<Start> {
+async function start({ name, output }: Program, path: string): Promise<Start> {
   const startMs = performance.now();
-  const child = Bun.spawn([process.execPath, `${import.meta.dirname}/programs/${file}`], {
+  const child = Bun.spawn([process.execPath, path], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "inherit",

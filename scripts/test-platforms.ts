@@ -1,7 +1,7 @@
 // Runs the contract suite and the TypeScript suite on every platform that this machine can do, emulated ones included.
 //
 //     bun run test:platforms                          all of them
-//     bun run test:platforms musl arm64               those with one of these words in their names
+//     bun run test:platforms musl arm64               those of these names, or with them in their names
 //     bun run test:platforms --list                   what there is
 //     bun run test:platforms --kqueue-lib-dir DIR     kqueue as well, over the libkqueue.so in DIR
 //     bun run test:platforms --npm-test-log FILE --zig-test-log FILE
@@ -92,12 +92,20 @@ function readArguments(given: string[]): Arguments {
   };
 }
 
-/** @throws Error if a word is in no name */
+/**
+ * A whole name chooses that platform, a part of it all that have it.
+ *
+ * @throws Error if a word is in no name
+ */
 function chosen(platforms: readonly Platform[], words: readonly string[]): readonly Platform[] {
-  const unknown = words.find((word) => !platforms.some(({ name }) => name.includes(word)));
-  if (unknown !== undefined)
-    throw new Error(`no platform has ${unknown} in its name: ${platforms.map(({ name }) => name).join(", ")}`);
-  return words.length === 0 ? platforms : platforms.filter(({ name }) => words.some((word) => name.includes(word)));
+  if (words.length === 0) return platforms;
+  const found = words.flatMap((word) => {
+    const exact = platforms.filter(({ name }) => name === word);
+    const matching = exact.length > 0 ? exact : platforms.filter(({ name }) => name.includes(word));
+    if (matching.length > 0) return matching;
+    throw new Error(`no platform has ${word} in its name: ${platforms.map(({ name }) => name).join(", ")}`);
+  });
+  return platforms.filter((platform) => found.includes(platform));
 }
 
 /** All at the same time, as far as there are processors for it. */

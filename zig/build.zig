@@ -50,13 +50,14 @@ fn addSharedLibrary(
     });
 }
 
-/// On arm64 macOS each part of a file begins on a page of 16 KiB, and there are four: code, two of pointers and the names. Code that does
-/// not fit into one page would take a second one with some hundred bytes of it.
+/// On arm64 macOS each part of a file begins on a page of 16 KiB, and there are four: code, two of pointers and the
+/// names. Code that does not fit into one page would take a second one with some hundred bytes of it.
 fn hasLargePages(target: std.Build.ResolvedTarget) bool {
     return target.result.os.tag == .macos and target.result.cpu.arch == .aarch64;
 }
 
-/// Where the C library is the system's interface. Linux has one of its own, and the library is the same for all C libraries.
+/// Where the C library is the system's interface. Linux has one of its own, and the library is the same for all C
+/// libraries.
 fn needsLibc(target: std.Build.ResolvedTarget) bool {
     return switch (target.result.os.tag) {
         .macos, .freebsd => true,

@@ -18,6 +18,7 @@ import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { runScript } from "../support/child.ts";
 import { rejectionOf, throwError, thrownBy } from "../support/failure.ts";
 import { settled } from "../support/settled.ts";
+import { describeUnless, NO_MILLIONS } from "../support/platform.ts";
 
 /** Runs a task on a virtual driver of its own. */
 function runVirtually<T>(body: TaskBody<T>): Promise<T> {
@@ -888,7 +889,7 @@ describe("blockOnAll", () => {
   });
 });
 
-describe("a task that never needs to wait", () => {
+describeUnless(NO_MILLIONS)("a task that never needs to wait", () => {
   /** The host's clock, so that turns end by time as they do on a reactor. */
   class HostClockDriver extends VirtualDriver {
     override now(): number {

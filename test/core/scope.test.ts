@@ -17,6 +17,7 @@ import { VirtualDriver } from "../../src/testing/virtual-driver.ts";
 import { rejectionOf, throwError } from "../support/failure.ts";
 import { settled } from "../support/settled.ts";
 import { patient } from "../support/patience.ts";
+import { describeUnless, NO_MILLIONS } from "../support/platform.ts";
 
 function runVirtually<T>(body: TaskBody<T>, options: RunOptions = {}): Promise<T> {
   const driver = new VirtualDriver();
@@ -1757,7 +1758,7 @@ describe("generators nested by yield*", () => {
   });
 });
 
-describe("a million operations that are ready", () => {
+describeUnless(NO_MILLIONS)("a million operations that are ready", () => {
   test(
     "overflow nothing in a scope with a limit, and let others run",
     async () => {

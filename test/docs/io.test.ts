@@ -8,8 +8,8 @@ import { afterAll, expect, test } from "bun:test";
 import { describeReal } from "../real/support/component.ts";
 import { type PageProgram, readPage, UserProject } from "../support/pages.ts";
 import { patient } from "../support/patience.ts";
-import { describeUnless, testUnless } from "../support/platform.ts";
-import { NEEDS_SHELL } from "../support/needs.ts";
+import { firstOf, NEEDS_SHELL } from "../support/needs.ts";
+import { describeUnless, testUnless, TYPES_CHECKED_NATIVELY } from "../support/platform.ts";
 
 const { programs, text } = readPage("docs/io.md");
 
@@ -69,9 +69,12 @@ describeReal("the programs for ZeroMQ", { libraries: ["libzmq.so.5"] }, () => {
   for (const program of programs.filter(needsZeroMQ)) testProgram(program);
 });
 
-testUnless(NEEDS_SHELL)("the programs compile under the strictest options, as they stand there", async () => {
-  expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
-});
+testUnless(firstOf(NEEDS_SHELL, TYPES_CHECKED_NATIVELY))(
+  "the programs compile under the strictest options, as they stand there",
+  async () => {
+    expect(await project.typeErrors(programs.map(({ source }) => source))).toBe("");
+  },
+);
 
 testUnless(NEEDS_SHELL)("what prints something says how it is started, and no two have the same name", () => {
   const silent = programs.filter((program) => commandOf(program) === null);

@@ -10,8 +10,10 @@ import { descriptorLimit } from "../../src/doctor/limits.ts";
 import { show } from "../../src/doctor/show.ts";
 import { nativeLibrary, provenanceOf } from "../../src/native/library.ts";
 import { currentPlatform, LIBRARY_VARIABLE } from "../../src/native/library-file.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { testUnless } from "../support/platform.ts";
+import { withoutNoise } from "../support/noise.ts";
 
 const COMMAND = fileURLToPath(new URL("../../src/bin.ts", import.meta.url));
 
@@ -33,7 +35,7 @@ async function bunReactor(
     stderr: "pipe",
   });
   const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { exitCode, stdout, stderr };
+  return { exitCode, stdout, stderr: withoutNoise(stderr) };
 }
 
 const HEALTHY: Report = {
@@ -66,6 +68,8 @@ const LIBRARY_IS_NAMED =
     : `the only library for this platform is the one that $${LIBRARY_VARIABLE} names`;
 
 describe("bun-reactor doctor", () => {
+  expectNothingLeftBehind();
+
   testUnless(LIBRARY_IS_NAMED)("tells what it runs on and with, and that all is well", async () => {
     const { exitCode, stdout, stderr } = await bunReactor(["doctor"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
@@ -137,6 +141,8 @@ describe("bun-reactor doctor", () => {
 });
 
 describe("the command", () => {
+  expectNothingLeftBehind();
+
   test.each([
     [[], "what is to be done?"],
     [["heal"], "there is no command heal"],

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
+  chownSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -15,6 +16,7 @@ import { join } from "node:path";
 import type { EmbeddedLibrary } from "../../src/native/embedded-library.ts";
 import { extractLibrary } from "../../src/native/extract-library.ts";
 import { runScript } from "../support/child.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { thrownBy } from "../support/failure.ts";
 import { temporaryFolder, type TemporaryPath } from "../support/temporary.ts";
 import { gap, testUnless } from "../support/platform.ts";
@@ -37,6 +39,8 @@ beforeEach(() => {
 afterEach(() => temporary[Symbol.dispose]());
 
 describe("a library that is extracted", () => {
+  expectNothingLeftBehind();
+
   testUnless(gap({ win32: "win32 has no permissions by numbers" }))(
     "is the file that was embedded, in a new folder that is its user's alone",
     () => {
@@ -86,6 +90,8 @@ describe("a library that is extracted", () => {
 });
 
 describe("a folder for libraries", () => {
+  expectNothingLeftBehind();
+
   // Windows has no such modes, and its folder for temporary files is the user's own.
   test.skipIf(process.platform === "win32")("that others can write to is refused", () => {
     mkdirSync(folder);
@@ -97,7 +103,7 @@ describe("a folder for libraries", () => {
   test.skipIf(process.getuid?.() !== 0)("of another user is refused (only root can make one)", () => {
     mkdirSync(folder, { mode: 0o700 });
     // A number that no user has.
-    Bun.spawnSync(["chown", "54321", folder]);
+    chownSync(folder, 54321, 54321);
     expect(thrownBy(() => extractLibrary(LIBRARY, folder)).message).toBe(
       `${folder} belongs to user 54321, and this program runs as user 0`,
     );

@@ -16,6 +16,7 @@ import {
   SUPPORTED_PLATFORMS,
 } from "../../src/native/library-file.ts";
 import { runScript } from "../support/child.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { thrownBy } from "../support/failure.ts";
 import { removeFolder } from "../support/temporary.ts";
 import { patient } from "../support/patience.ts";
@@ -72,6 +73,8 @@ let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "bun-reactor-test-"));
+  // The first spawnSync of a process opens an event queue of its own, for good: before any test looks at what is open.
+  spawnSync(process.execPath, ["--version"]);
 });
 
 afterAll(() => {
@@ -122,6 +125,8 @@ function buildImpostor(name: string, version: number, sizes: readonly number[]):
 }
 
 describe("the native library", () => {
+  expectNothingLeftBehind();
+
   test("is loaded once, from an absolute path, and has the functions", () => {
     const library = nativeLibrary();
     expect(nativeLibrary()).toBe(library);

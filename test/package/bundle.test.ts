@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, setDefaultTimeout } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { libraryFileName, currentPlatform } from "../../src/native/library-file.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { temporaryFolder, type TemporaryPath } from "../support/temporary.ts";
 import { afterAll, beforeAll, describe, test } from "./support/natively.ts";
 import { ECHO } from "./support/programs.ts";
@@ -55,6 +56,8 @@ function extracted(): string[] {
 }
 
 describe("bun build --target bun", () => {
+  expectNothingLeftBehind();
+
   test.each([
     ["as it is", []],
     ["minified", ["--minify"]],
@@ -100,6 +103,8 @@ describe("bun build --target bun", () => {
 });
 
 describe("bun build --compile", () => {
+  expectNothingLeftBehind();
+
   let executable: string;
 
   beforeAll(async () => {

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { currentPlatform, libraryFileName } from "../../src/native/library-file.ts";
+import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { describeUnless } from "../support/platform.ts";
 import { preludeFor, Script } from "../support/script.ts";
 import { afterAll, beforeAll, describe, test } from "./support/natively.ts";
@@ -22,6 +23,8 @@ beforeAll(async () => {
 afterAll(() => project[Symbol.dispose]());
 
 describe("bun add", () => {
+  expectNothingLeftBehind();
+
   test("installs the package, and nothing besides, without a network", () => {
     expect(project.installation).toMatchObject({ exitCode: 0 });
     expect(project.installation.stdout).toContain("1 package installed");
@@ -37,6 +40,8 @@ describe("bun add", () => {
 });
 
 describe("a project with the package", () => {
+  expectNothingLeftBehind();
+
   test("runs an echo program", async () => {
     project.write("echo.ts", ECHO);
     expect(await project.bun(["echo.ts"])).toEqual({ exitCode: 0, stdout: "hello\n", stderr: "" });
@@ -118,6 +123,8 @@ describe("a project with the package", () => {
 });
 
 describe("bunx bun-reactor doctor", () => {
+  expectNothingLeftBehind();
+
   test("says that the package works here, with the library that came with it", async () => {
     const { exitCode, stdout, stderr } = await project.bun(["x", "bun-reactor", "doctor", "--json"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
@@ -152,6 +159,8 @@ const node = Bun.which("node", { PATH: environmentOfUser()["PATH"] ?? "" });
 const isNode = node !== null && !readFileSync(node).includes("__bun");
 
 describeUnless(isNode ? null : "this machine has no Node.js")("Node.js", () => {
+  expectNothingLeftBehind();
+
   test.each(["bun-reactor", "bun-reactor/test"])("says at once that %s needs Bun", async (name) => {
     const names = name === "bun-reactor" ? "run, TcpStream" : "virtualTime";
     project.write("program.mjs", `import { ${names} } from "${name}"; console.log("not reached", ${names});`);

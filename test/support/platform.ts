@@ -28,6 +28,16 @@ export function gap(gaps: Gaps): string | null {
   return gaps[PLATFORM] ?? gaps[process.platform] ?? null;
 }
 
+/** The reason of tests that type-check what users write. */
+export const TYPES_CHECKED_NATIVELY = IS_EMULATED
+  ? "types are the same on every processor: linux-x64 checks them"
+  : null;
+
+/** The reason of tests that do something a million times. */
+export const NO_MILLIONS = IS_EMULATED
+  ? "a million rounds are the same on every processor, and take minutes here"
+  : null;
+
 /** `test`; with a reason, one that skips and says why. */
 export function testUnless(reason: string | null): typeof test {
   return reason === null ? test : (withReason(test.skip, reason) as unknown as typeof test);

@@ -2,9 +2,9 @@
 //!
 //! Facts. On Linux the numbers of system calls are the interface that stays; here it is libSystem and libc, and the
 //! numbers may change with any release. Their functions return -1 and leave the error in a variable of the thread. What
-//! became incompatible was given another symbol: on x86-64 macOS `fstat` is the one of before 2007, and `fstat$INODE64` that of
-//! the headers. On arm64 macOS the arguments of a variadic function lie on the stack, so it must be declared as one
-//! (`fcntl`, `ioctl`, `open`).
+//! became incompatible was given another symbol: on x86-64 macOS `fstat` is the one of before 2007, and `fstat$INODE64`
+//! that of the headers. On arm64 macOS the arguments of a variadic function lie on the stack, so it must be declared as
+//! one (`fcntl`, `ioctl`, `open`).
 //!
 //! Decision. The functions are declared here, once, and called by name through `call`, so that everything above sees an
 //! `i32` that is either the result or the negated errno, as on Linux, and much of it is the same code (`posix.zig`).
@@ -52,8 +52,8 @@ pub fn result(returned: anytype) i32 {
     return @intCast(returned);
 }
 
-/// What read(2) and its relatives are asked for at most, so that an `i32` can say how much it was. Darwin refuses more than
-/// 2^31 - 1 bytes.
+/// What read(2) and its relatives are asked for at most, so that an `i32` can say how much it was. Darwin refuses more
+/// than 2^31 - 1 bytes.
 pub const max_transfer_bytes = 0x7ffff000;
 
 pub fn monotonicNow_ns() i64 {
@@ -75,8 +75,8 @@ pub const Timespec = extern struct {
     }
 };
 
-/// Sets the flag "close on exec", where no call gives it to a descriptor at birth. A process that another thread starts in
-/// between inherits the descriptor; nothing that this library could do prevents that.
+/// Sets the flag "close on exec", where no call gives it to a descriptor at birth. A process that another thread starts
+/// in between inherits the descriptor; nothing that this library could do prevents that.
 pub fn closeOnExec(descriptor: i32) i32 {
     return call(.fcntl, .{ descriptor, Command.set_descriptor_flags, close_on_exec });
 }
@@ -122,8 +122,8 @@ else
 
 const file_type_mask: u16 = 0o170000;
 
-/// CLOCK_MONOTONIC of FreeBSD. That of macOS counts in microseconds and goes on while the machine sleeps, which the time-outs of
-/// kevent(2) do not; CLOCK_UPTIME_RAW is the clock of those.
+/// CLOCK_MONOTONIC of FreeBSD. That of macOS counts in microseconds and goes on while the machine sleeps, which the
+/// time-outs of kevent(2) do not; CLOCK_UPTIME_RAW is the clock of those.
 pub const clock_monotonic: c_int = if (is_macos) 8 else 4;
 
 const fileInformation = if (is_macos and builtin.cpu.arch == .x86_64) struct {
@@ -139,7 +139,8 @@ const errnoLocation = struct {
     const function = __error;
 }.function;
 
-/// The arguments as the function declares them; those behind the declared ones, of a variadic function, as C passes them.
+/// The arguments as the function declares them; those behind the declared ones, of a variadic function, as C passes
+/// them.
 fn toArguments(comptime Function: type, arguments: anytype) Arguments(Function, @TypeOf(arguments)) {
     var converted: Arguments(Function, @TypeOf(arguments)) = undefined;
     inline for (0..arguments.len) |index| {

@@ -1,5 +1,6 @@
-//! The calls that Linux, macOS and FreeBSD have in common, each under its one name: raw system calls on Linux, functions of
-//! the C library elsewhere. What differs, numbers and layouts, is in a file for each system beside the code that needs it.
+//! The calls that Linux, macOS and FreeBSD have in common, each under its one name: raw system calls on Linux,
+//! functions of the C library elsewhere. What differs, numbers and layouts, is in a file for each system beside the
+//! code that needs it.
 
 const builtin = @import("builtin");
 

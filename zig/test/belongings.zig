@@ -10,6 +10,7 @@ const QueuePage = belongings.QueuePage;
 const socket = library.socket;
 
 test "the last of those who have a queue closes it" {
+    try support.external.needOneDescriptor();
     const before = support.system.countDescriptors();
     const page = QueuePage.allocate().?;
     page.retain();

@@ -28,10 +28,12 @@ test {
     _ = @import("terminal.zig"); // pairs of terminals, and the settings of serial lines
     _ = @import("process.zig"); // the end of processes, and signals to groups
     _ = @import("watch.zig"); // what is told of files and folders
-    if (@import("builtin").os.tag == .windows) _ = @import("windows.zig"); // faults that only this system knows
+    if (builtin.os.tag != .linux) _ = @import("absent.zig"); // what is only on Linux
+    if (builtin.os.tag == .windows) _ = @import("windows.zig"); // faults that only this system's queue knows
+    if (builtin.os.tag == .windows) _ = @import("windows_calls.zig"); // and its calls
     if (builtin.os.tag == .macos or builtin.os.tag == .freebsd) _ = @import("headers.zig"); // numbers and layouts
     if (builtin.os.tag != .windows) _ = @import("kqueue.zig"); // what events of kqueue(2) mean
-    if (support.has_epoll) _ = @import("epoll.zig"); // what only this backend has
+    if (support.features.has_epoll) _ = @import("epoll.zig"); // what only this backend has
     _ = @import("fuzz_connections.zig"); // the queue in random order, over the network
     _ = @import("fuzz.zig"); // all of it in random order, against a model
 }

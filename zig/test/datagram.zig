@@ -38,7 +38,7 @@ test "a socket is non-blocking and is closed by exec" {
     const descriptor = try support.check(datagram.create(ipv4));
     defer support.closeDescriptor(descriptor);
     try std.testing.expect(try system.isCloseOnExec(descriptor));
-    if (system.has_status_flags) try std.testing.expect(try system.isNonBlocking(descriptor));
+    if (support.features.has_status_flags) try std.testing.expect(try system.isNonBlocking(descriptor));
     var byte: [1]u8 = undefined;
     var slot: Slot = undefined;
     try support.expectResult(0, socket.bind(descriptor, &support.loopback(ipv4, 0)));
@@ -164,8 +164,8 @@ test "without a destination a datagram goes to the connected peer, one by one an
     const pair: Pair = try .open();
     defer pair.close();
     const nowhere = datagram.send(pair.sender, .ipv4, "x", null);
-    if (nowhere == -Errno.invalid_argument and system.isWine()) return support.skip("Wine has no error of its own for a datagram to nobody");
-    try support.expectResult(-Errno.destination_required, nowhere);
+    const has_gap = nowhere == -Errno.invalid_argument and system.isWine();
+    if (!has_gap) try support.expectResult(-Errno.destination_required, nowhere);
     try support.expectResult(0, socket.connect(pair.sender, &pair.address));
     try support.expectResult(1, datagram.send(pair.sender, .ipv4, "a", null));
     const none: Address = .{ .family = 0, .port = 0, .scope = 0, .bytes = @splat(0) };
@@ -177,6 +177,7 @@ test "without a destination a datagram goes to the connected peer, one by one an
         try support.expectResult(1, datagram.receive(pair.receiver, &byte, &slot));
         try std.testing.expectEqual(expected, byte[0]);
     }
+    if (has_gap) return support.skip("Wine has no error of its own for a datagram to nobody");
 }
 
 test "disconnect takes the connection back, and anybody is heard again" {
@@ -269,7 +270,7 @@ test "options reach the kernel, each its own" {
 }
 
 test "an interface has a number, and what is none has ENODEV" {
-    try support.expectResult(1, datagram.interfaceIndex(system.loopback_interface));
+    try support.expectResult(1, datagram.interfaceIndex(support.features.loopback_interface));
     try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex("none-such"));
     try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex("a-name-that-is-too-long"));
     try support.expectResult(-Errno.no_such_device, datagram.interfaceIndex(""));

@@ -12,7 +12,7 @@ const system = support.system;
 const token = support.tokenOf(1);
 
 test "a pipe: bytes go in at one end and come out at the other, then its end" {
-    if (!support.system.has_pipes) return support.skip("this system's pipes cannot be waited for");
+    if (!support.features.has_pipes) return support.skip("this system's pipes cannot be waited for");
     const pipe = try open();
     defer support.closeDescriptor(pipe.reader);
     try support.expectResult(5, file.write(pipe.writer, "hello", 5));
@@ -26,7 +26,7 @@ test "a pipe: bytes go in at one end and come out at the other, then its end" {
 }
 
 test "a pipe: both ends are non-blocking and closed on exec" {
-    if (!support.system.has_pipes) return support.skip("this system's pipes cannot be waited for");
+    if (!support.features.has_pipes) return support.skip("this system's pipes cannot be waited for");
     const pipe = try open();
     defer close(pipe);
     for ([_]i32{ pipe.reader, pipe.writer }) |end| {
@@ -36,7 +36,7 @@ test "a pipe: both ends are non-blocking and closed on exec" {
 }
 
 test "a pipe that is full takes a part, then would block, and is writable again once it was drained" {
-    if (!support.system.has_pipes) return support.skip("this system's pipes cannot be waited for");
+    if (!support.features.has_pipes) return support.skip("this system's pipes cannot be waited for");
     const pipe = try open();
     defer close(pipe);
     const chunk: [4096 * 32]u8 = @splat('x');
@@ -54,7 +54,7 @@ test "a pipe that is full takes a part, then would block, and is writable again 
 }
 
 test "a pipe whose reader is gone: EPIPE, once the signal is ignored" {
-    if (!support.system.has_pipes) return support.skip("this system's pipes cannot be waited for");
+    if (!support.features.has_pipes) return support.skip("this system's pipes cannot be waited for");
     const pipe = try open();
     defer support.closeDescriptor(pipe.writer);
     support.closeDescriptor(pipe.reader);
@@ -67,7 +67,7 @@ test "a pipe whose reader is gone: EPIPE, once the signal is ignored" {
 }
 
 test "a vectored write joins its parts in order, empty ones too" {
-    if (!support.system.has_pipes) return support.skip("this system's pipes cannot be waited for");
+    if (!support.features.has_pipes) return support.skip("this system's pipes cannot be waited for");
     const pipe = try open();
     defer close(pipe);
     const texts = [_][]const u8{ "one", "", " ", "two" };
@@ -78,7 +78,7 @@ test "a vectored write joins its parts in order, empty ones too" {
 }
 
 test "a pipe that meets the descriptor limit leaves no descriptor behind" {
-    if (!support.system.has_pipes) return support.skip("this system's pipes cannot be waited for");
+    if (!support.features.has_pipes) return support.skip("this system's pipes cannot be waited for");
     try support.external.needOneDescriptor();
     const before = support.system.countDescriptors();
     const limit: system.DescriptorLimit = try .read();
@@ -95,7 +95,7 @@ test "a pipe that meets the descriptor limit leaves no descriptor behind" {
 }
 
 test "the mode is read and set, and belongs to the open file: a duplicate has it too" {
-    if (!support.system.has_status_flags) return support.skip("this system tells nobody whether a socket is non-blocking");
+    if (!support.features.has_status_flags) return support.skip("this system tells nobody whether a socket is non-blocking");
     const pair: Pair = try .open();
     defer pair.close();
     const duplicate = try support.check(file.duplicate(pair.own));
@@ -110,7 +110,7 @@ test "the mode is read and set, and belongs to the open file: a duplicate has it
 }
 
 test "setting the mode changes no other flag of the open file" {
-    if (!support.system.has_status_flags) return support.skip("this system tells nobody whether a socket is non-blocking");
+    if (!support.features.has_status_flags) return support.skip("this system tells nobody whether a socket is non-blocking");
     var folder: Folder = try .open();
     defer folder.close();
     const descriptor = try system.openForAppending(folder.path("file"));
@@ -124,7 +124,7 @@ test "setting the mode changes no other flag of the open file" {
 }
 
 test "a duplicate is another number for the same open file, and closed on exec" {
-    if (!support.system.has_duplicates) return support.skip("this system's sockets have no duplicates");
+    if (!support.features.has_duplicates) return support.skip("this system's sockets have no duplicates");
     const pair: Pair = try .open();
     defer support.closeDescriptor(pair.peer);
     const duplicate = try support.check(file.duplicate(pair.own));
@@ -137,7 +137,7 @@ test "a duplicate is another number for the same open file, and closed on exec" 
 }
 
 test "a named pipe: its reader opens at once and waits for a writer, whose end it is told" {
-    if (!support.system.has_files) return support.skip("this system's descriptors are sockets alone");
+    if (!support.features.has_files) return support.skip("this system's descriptors are sockets alone");
     var folder: Folder = try .open();
     defer folder.close();
     const path = folder.path("pipe");
@@ -168,7 +168,7 @@ test "a named pipe: its reader opens at once and waits for a writer, whose end i
 }
 
 test "a named pipe is opened both ways as well" {
-    if (!support.system.has_files) return support.skip("this system's descriptors are sockets alone");
+    if (!support.features.has_files) return support.skip("this system's descriptors are sockets alone");
     var folder: Folder = try .open();
     defer folder.close();
     const path = folder.path("pipe");
@@ -180,7 +180,7 @@ test "a named pipe is opened both ways as well" {
 }
 
 test "what is not there, and what may not be opened so, is refused" {
-    if (!support.system.has_files) return support.skip("this system's descriptors are sockets alone");
+    if (!support.features.has_files) return support.skip("this system's descriptors are sockets alone");
     var folder: Folder = try .open();
     defer folder.close();
     try support.expectResult(-Errno.no_entry, file.open(folder.path("nothing"), .read));
@@ -190,7 +190,7 @@ test "what is not there, and what may not be opened so, is refused" {
 }
 
 test "a directory can be opened, and not be read" {
-    if (!support.system.has_files) return support.skip("this system's descriptors are sockets alone");
+    if (!support.features.has_files) return support.skip("this system's descriptors are sockets alone");
     const descriptor = try support.check(file.open("/", .read));
     defer support.closeDescriptor(descriptor);
     var buffer: [8]u8 = undefined;
@@ -208,8 +208,8 @@ test "a closed number is refused by every call with EBADF" {
         try support.expectResult(-Errno.bad_descriptor, file.write(number, &buffer, 1));
         try support.expectResult(-Errno.bad_descriptor, file.writeVectored(number, &parts, 1));
         try support.expectResult(-Errno.bad_descriptor, file.setNonBlocking(number, true));
-        if (system.has_status_flags) try support.expectResult(-Errno.bad_descriptor, file.isNonBlocking(number));
-        if (system.has_duplicates) try support.expectResult(-Errno.bad_descriptor, file.duplicate(number));
+        if (support.features.has_status_flags) try support.expectResult(-Errno.bad_descriptor, file.isNonBlocking(number));
+        if (support.features.has_duplicates) try support.expectResult(-Errno.bad_descriptor, file.duplicate(number));
     }
 }
 

@@ -28,7 +28,7 @@ const usual_capacity = 64;
 const ample_capacity = 1024;
 
 test "random operations: no event for a dead token, none lost, none wrong" {
-    if (!support.system.has_local_pairs) return support.skip("this system has no local streams, for which alone the model is exact");
+    if (!support.features.has_local_pairs) return support.skip("this system has no local streams, for which alone the model is exact");
     const seed = try chosenSeed();
     var fuzz: Fuzz = undefined;
     try fuzz.open(seed);
@@ -135,11 +135,11 @@ const Fuzz = struct {
     /// Closes the source, with or without deregister, and opens a new one in its slot, often with the same number.
     /// Sometimes a duplicate of the old descriptor stays open, and bytes arrive at it.
     fn replace(fuzz: *Fuzz, source: *Source) !void {
-        const keeps_duplicate = support.system.has_duplicates and fuzz.random().boolean();
+        const keeps_duplicate = support.features.has_duplicates and fuzz.random().boolean();
         if (source.registration != null and (keeps_duplicate or fuzz.does_always_deregister or fuzz.random().boolean())) {
             try fuzz.deregister(source);
         }
-        const duplicate: ?i32 = if (support.system.has_duplicates and keeps_duplicate) try support.system.duplicate(source.own) else null;
+        const duplicate: ?i32 = if (support.features.has_duplicates and keeps_duplicate) try support.system.duplicate(source.own) else null;
         if (!source.has_peer_shut_down) try source.peerWrites();
         source.close();
         source.* = try .open(source.generation +% 1);
@@ -166,7 +166,7 @@ const Fuzz = struct {
             try fuzz.told(fuzz.poller.memory.entries[position & (fuzz.capacity - 1)]);
         }
         // A wake takes a place in what the kernel returns, and so does each filter of kqueue(2).
-        const most_fetched = if (support.has_kqueue) 2 * pushed else pushed;
+        const most_fetched = if (support.features.has_kqueue) 2 * pushed else pushed;
         if (most_fetched + @intFromBool(fuzz.is_wake_pending) >= room) return;
         fuzz.is_wake_pending = false;
         for (&fuzz.sources, 0..) |*source, slot| {
@@ -301,7 +301,7 @@ const Source = struct {
         if (source.has_peer_shut_down) return;
         try support.expectResult(0, socket.shutdown(source.peer.?, .write));
         source.has_peer_shut_down = true;
-        source.changed(if (support.has_kqueue) support.readable else support.readable | support.writable);
+        source.changed(if (support.features.has_kqueue) support.readable else support.readable | support.writable);
     }
 
     fn peerCloses(source: *Source) void {
@@ -353,7 +353,7 @@ const Source = struct {
         // have to stand for out-of-band data as well.
         const expected = source.readiness();
         const most = expected | (registration.interest & support.priority);
-        if (!support.has_kqueue or entry.readiness & ~most != 0) try std.testing.expectEqual(expected, entry.readiness);
+        if (!support.features.has_kqueue or entry.readiness & ~most != 0) try std.testing.expectEqual(expected, entry.readiness);
         switch (registration.delivery) {
             .edge => try std.testing.expect(registration.is_allowed),
             .level => {},

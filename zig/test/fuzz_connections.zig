@@ -20,7 +20,7 @@ const socket = support.socket;
 const writable = support.writable;
 
 const source_count = 50;
-const step_count = support.system.steps_of_slow_fuzz;
+const step_count = support.features.shortened(6_000);
 /// So often what is owed is waited for.
 const steps_between_settlements = 300;
 const ring_capacity = 32;
@@ -52,7 +52,7 @@ const Fuzz = struct {
     fn open(fuzz: *Fuzz, seed: u64) !void {
         fuzz.generator = .init(seed);
         // The contract asks for it. Where the system itself forgets a number that is closed, it is tried without as well.
-        fuzz.does_always_deregister = !support.forgets_closed_numbers or try support.external.remembersNumbers();
+        fuzz.does_always_deregister = !support.features.forgets_closed_numbers or try support.external.remembersNumbers();
         // A library that forgets what it had no room for gets room.
         const capacity: u32 = if (try support.external.forgetsWaitingEvents()) 1024 else ring_capacity;
         try fuzz.poller.openAt(capacity, std.math.maxInt(u32) - 100);

@@ -1,5 +1,6 @@
-//! The numbers and layouts of macOS and FreeBSD, held against the headers of those systems, which the compiler brings along: so
-//! they are checked on every machine that compiles the suite for them (`zig build compile-test -Dtarget=aarch64-macos`).
+//! The numbers and layouts of macOS and FreeBSD, held against the headers of those systems, which the compiler brings
+//! along: so they are checked on every machine that compiles the suite for them (`zig build compile-test
+//! -Dtarget=aarch64-macos`).
 
 const std = @import("std");
 const builtin = @import("builtin");

@@ -109,7 +109,7 @@ test "a number that was closed without deregister can be registered again" {
 }
 
 test "deregister before close leaves no ghost, though a duplicate stays open" {
-    if (!support.system.has_duplicates) return support.skip("this system's sockets have no duplicates");
+    if (!support.features.has_duplicates) return support.skip("this system's sockets have no duplicates");
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();
@@ -126,7 +126,7 @@ test "deregister before close leaves no ghost, though a duplicate stays open" {
 }
 
 test "a descriptor and its duplicate are two registrations" {
-    if (!support.system.has_duplicates) return support.skip("this system's sockets have no duplicates");
+    if (!support.features.has_duplicates) return support.skip("this system's sockets have no duplicates");
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();

@@ -1,6 +1,6 @@
-//! What the backend for kqueue(2) makes of events that a kernel has and an implementation as a library has not: of one filter
-//! alone, of our own shutdown, of pipes without a reader. The events are written down here, as the kernels of macOS and FreeBSD
-//! make them; so these tests need no kqueue(2), and run wherever the backend compiles.
+//! What the backend for kqueue(2) makes of events that a kernel has and an implementation as a library has not: of one
+//! filter alone, of our own shutdown, of pipes without a reader. The events are written down here, as the kernels of
+//! macOS and FreeBSD make them; so these tests need no kqueue(2), and run wherever the backend compiles.
 
 const std = @import("std");
 const library = @import("library");

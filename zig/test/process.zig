@@ -11,7 +11,7 @@ const process = support.process;
 const token = support.tokenOf(1);
 
 test "a process is readable by its descriptor once it has ended, and its status says how" {
-    if (!support.system.has_processes) return support.skip("this system has no descriptors of processes");
+    if (!support.features.has_processes) return support.skip("this system has no descriptors of processes");
     for ([_]u8{ 0, 1, 42, 255 }) |code| {
         const child: Child = try .start(.{ .code = code });
         defer child.reap();
@@ -21,7 +21,7 @@ test "a process is readable by its descriptor once it has ended, and its status 
 }
 
 test "a status is not taken: it is there again, and for whoever reaps" {
-    if (!support.system.has_processes) return support.skip("this system has no descriptors of processes");
+    if (!support.features.has_processes) return support.skip("this system has no descriptors of processes");
     const child: Child = try .start(.{ .code = 7 });
     try child.waitReadable();
     for (0..3) |_| try support.expectResult(7, process.peekStatus(child.descriptor));
@@ -34,7 +34,7 @@ test "a status is not taken: it is there again, and for whoever reaps" {
 }
 
 test "while a process runs there is no status: EAGAIN; a signal to its group ends it, and is told" {
-    if (!support.system.has_processes) return support.skip("this system has no descriptors of processes");
+    if (!support.features.has_processes) return support.skip("this system has no descriptors of processes");
     const child: Child = try .start(.waits);
     defer child.reap();
     try support.expectResult(-Errno.again, process.peekStatus(child.descriptor));
@@ -45,7 +45,7 @@ test "while a process runs there is no status: EAGAIN; a signal to its group end
 }
 
 test "a group that has nobody left is ESRCH, and so is a process that is gone" {
-    if (!support.system.has_processes) return support.skip("this system has no descriptors of processes");
+    if (!support.features.has_processes) return support.skip("this system has no descriptors of processes");
     const child: Child = try .start(.{ .code = 0 });
     try child.waitReadable();
     // A zombie still counts as a member.
@@ -56,14 +56,14 @@ test "a group that has nobody left is ESRCH, and so is a process that is gone" {
 }
 
 test "the groups of the caller and of everybody are refused" {
-    if (!support.system.has_processes) return support.skip("this system has no descriptors of processes");
+    if (!support.features.has_process_groups) return support.skip("this system has no groups of processes");
     for ([_]i32{ 1, 0, -1, -7 }) |group| {
         try support.expectResult(-Errno.invalid_argument, process.signalGroup(group, 0));
     }
 }
 
 test "a descriptor of a process is close-on-exec" {
-    if (!support.system.has_processes) return support.skip("this system has no descriptors of processes");
+    if (!support.features.has_processes) return support.skip("this system has no descriptors of processes");
     const child: Child = try .start(.{ .code = 0 });
     defer child.reap();
     try std.testing.expect(try support.system.isCloseOnExec(child.descriptor));

@@ -135,14 +135,14 @@ test "half-shutdown 4 of 4: our own reading half is closed, our sending half is 
     try poller.register(connection.own, token, both, .edge);
     try poller.expectOnly(token, writable);
     try support.expectResult(0, socket.shutdown(connection.own, .read));
-    if (support.tells_own_shutdown) try poller.expectOnly(token, both | read_closed);
+    if (support.features.tells_own_shutdown) try poller.expectOnly(token, both | read_closed);
     try support.expectRead(connection.own, "");
     try support.write(connection.own, "a");
     try support.untilReady(connection.peer, .readable);
 }
 
 test "the same half-shutdowns of a local stream" {
-    if (!support.system.has_local_pairs) return support.skip("this system has no local streams");
+    if (!support.features.has_local_pairs) return support.skip("this system has no local streams");
     const Case = struct { shut: enum { own, peer }, half: socket.Half, readiness: u32 };
     const cases = [_]Case{
         .{ .shut = .peer, .half = .write, .readiness = both | read_closed },
@@ -174,7 +174,7 @@ test "both halves closed, one by each side, is a hang-up and no failure" {
     try poller.register(connection.own, token, both, .edge);
     try support.expectResult(0, socket.shutdown(connection.peer, .write));
     try support.expectResult(0, socket.shutdown(connection.own, .write));
-    const closed = if (support.tells_own_shutdown) read_closed | write_closed | hung_up else read_closed;
+    const closed = if (support.features.tells_own_shutdown) read_closed | write_closed | hung_up else read_closed;
     const told = try poller.gather(token, closed);
     try std.testing.expectEqual(both | closed, told);
 }
@@ -189,7 +189,7 @@ test "bytes that came before the end are still readable" {
     try support.write(connection.peer, "last words");
     support.closeDescriptor(connection.peer);
     try poller.register(connection.own, token, readable, .edge);
-    if (support.tells_every_change) {
+    if (support.features.tells_every_change) {
         try std.testing.expectEqual(readable | read_closed, try poller.gather(token, readable | read_closed));
         try support.expectRead(connection.own, "last words");
     } else {
@@ -219,6 +219,7 @@ test "the end of the peer's half does not turn a wait for writing into a spin" {
 
 test "a reset is told to whoever waits, for whatever" {
     try support.external.needKeptErrors();
+    var has_gap = false;
     for ([_]u32{ both, readable, writable, 0 }) |interest| {
         var poller: Poller = undefined;
         try poller.open(8);
@@ -234,9 +235,13 @@ test "a reset is told to whoever waits, for whatever" {
         try std.testing.expectEqual(interest | closed, told);
         var byte: [1]u8 = undefined;
         const result = socket.receive(connection.own, &byte, 1);
-        if (result == 0 and support.system.isWine()) return support.skip(support.emulator.no_reset);
+        if (result == 0 and support.system.isWine()) {
+            has_gap = true;
+            continue;
+        }
         try support.expectResult(-Errno.connection_reset, result);
     }
+    if (has_gap) return support.skip(support.emulator.no_reset);
 }
 
 test "a refused connection is told as a failure, and takeError says which" {
@@ -277,7 +282,7 @@ test "a finished connection is told as writable alone" {
 }
 
 test "a socket before its connect is told as hung up, so it is registered after its connect" {
-    if (!support.has_epoll) return support.skip("only epoll tells anything of a socket that was not connected yet");
+    if (!support.features.has_epoll) return support.skip("only epoll tells anything of a socket that was not connected yet");
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();
@@ -307,7 +312,7 @@ test "a listener is readable when a connection waits" {
 }
 
 test "a pipe whose writer is gone tells its reader, also when it is empty" {
-    if (!support.system.has_pipes) return support.skip("this system's pipes cannot be waited for");
+    if (!support.features.has_pipes) return support.skip("this system's pipes cannot be waited for");
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();
@@ -332,7 +337,7 @@ test "a pipe whose writer is gone tells its reader, also when it is empty" {
 }
 
 test "a pipe whose reader is gone tells its writer, also when it is full" {
-    if (!support.system.has_pipes) return support.skip("this system's pipes cannot be waited for");
+    if (!support.features.has_pipes) return support.skip("this system's pipes cannot be waited for");
     var poller: Poller = undefined;
     try poller.open(8);
     defer poller.close();
@@ -375,6 +380,6 @@ test "out-of-band data is told as priority, and only to whoever asked" {
 
 /// That it is writable was told before, and with a new edge of the other side only some systems tell it once more.
 fn expectToldAgain(expected: u32, told: u32) !void {
-    const again = if (support.has_epoll) writable else told & writable;
+    const again = if (support.features.has_epoll) writable else told & writable;
     try std.testing.expectEqual(expected & ~writable | again, told);
 }

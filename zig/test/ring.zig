@@ -87,7 +87,7 @@ test "more edges than fit in the ring: each is told once, none is lost" {
             for (0..3) |_| {
                 try sources.signalAll();
                 try expectEachOnce(100, &poller, capacity);
-                if (!support.tells_every_change) try sources.takeAll(&poller);
+                if (!support.features.tells_every_change) try sources.takeAll(&poller);
             }
         }
     }
@@ -135,7 +135,7 @@ test "a partly drained ring is filled up, in order" {
 }
 
 test "more events than one poll fetches: the next polls bring the rest" {
-    const count = support.system.more_than_a_poll_fetches;
+    const count = support.features.more_than_a_poll_fetches;
     const limit: support.RoomForDescriptors = try .make(count * support.Counter.descriptors_of_one + 100);
     defer limit.giveBack();
 
@@ -186,7 +186,7 @@ const Producer = struct {
 
 /// Takes events until each source had a hundred; a one-shot source that is lost once never comes again.
 fn consume(poller: *Poller, sources: *const Sources(32), producer: *Producer) !void {
-    const wanted = 100;
+    const wanted = support.features.shortened(100);
     var told: [32]u32 = @splat(0);
     var left: u32 = 32 * wanted;
     var deadline_ns = support.clock.monotonicNow_ns() + support.patience_ns;

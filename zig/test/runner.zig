@@ -18,8 +18,8 @@ const builtin = @import("builtin");
 
 const testing = std.testing;
 
-/// A hang is a failure with a name. The slowest test takes a few seconds under an emulator.
-const test_limit_s = 120;
+/// A hang is a failure with a name. The slowest test takes a second, and under Wine half a minute.
+const test_limit_s = 180;
 
 pub const panic = std.debug.FullPanic(endAfterPanic);
 

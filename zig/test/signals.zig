@@ -15,7 +15,7 @@ const system = support.system;
 const token = support.tokenOf(1);
 
 test "a signal to the polling thread ends the poll with EINTR" {
-    if (!support.system.has_signals) return support.skip("this system interrupts no call with a signal");
+    if (!support.features.has_signals) return support.skip("this system interrupts no call with a signal");
     var handler: Handler = .install(.user);
     defer handler.remove();
     for ([_]i64{ support.queue.forever, 10 * support.patience_ns }) |timeout_ns| {
@@ -24,7 +24,7 @@ test "a signal to the polling thread ends the poll with EINTR" {
 }
 
 test "an interval timer ends the poll of its own thread with EINTR" {
-    if (!support.system.has_signals) return support.skip("this system interrupts no call with a signal");
+    if (!support.features.has_signals) return support.skip("this system interrupts no call with a signal");
     var handler: Handler = .install(.user);
     defer handler.remove();
     var poller: Poller = undefined;
@@ -42,7 +42,7 @@ test "an interval timer ends the poll of its own thread with EINTR" {
 }
 
 test "a caller that waits again for the rest keeps its deadline through a storm of signals" {
-    if (!support.system.has_signals) return support.skip("this system interrupts no call with a signal");
+    if (!support.features.has_signals) return support.skip("this system interrupts no call with a signal");
     var handler: Handler = .install(.user);
     defer handler.remove();
     var poller: Poller = undefined;
@@ -64,7 +64,7 @@ test "a caller that waits again for the rest keeps its deadline through a storm 
 }
 
 test "no event and no wake is lost to a storm of signals" {
-    if (!support.system.has_signals) return support.skip("this system interrupts no call with a signal");
+    if (!support.features.has_signals) return support.skip("this system interrupts no call with a signal");
     var handler: Handler = .install(.user);
     defer handler.remove();
     var poller: Poller = undefined;
@@ -88,7 +88,7 @@ test "no event and no wake is lost to a storm of signals" {
 }
 
 test "a poll that does not wait is not interrupted" {
-    if (!support.system.has_signals) return support.skip("this system interrupts no call with a signal");
+    if (!support.features.has_signals) return support.skip("this system interrupts no call with a signal");
     var handler: Handler = .install(.user);
     defer handler.remove();
     var poller: Poller = undefined;

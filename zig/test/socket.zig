@@ -76,7 +76,7 @@ test "an unknown family is refused with EAFNOSUPPORT" {
 }
 
 test "a socket of another family has no internet address: EAFNOSUPPORT" {
-    if (!support.system.has_local_pairs) return support.skip("this system has no pairs of another family");
+    if (!support.features.has_local_pairs) return support.skip("this system has no pairs of another family");
     const pair: Pair = try .open();
     defer pair.close();
     var address: Address = undefined;
@@ -107,7 +107,7 @@ test "an address that a listener has is refused with EADDRINUSE" {
 }
 
 test "two listeners share a port when both ask for it" {
-    if (!system.has_shared_ports) return support.skip("this system shares no port among listeners");
+    if (!support.features.has_shared_ports) return support.skip("this system shares no port among listeners");
     const first = try support.check(socket.create(ipv4));
     defer support.closeDescriptor(first);
     const second = try support.check(socket.create(ipv4));
@@ -155,7 +155,7 @@ test "a connect after the connection is made: once 0, then EISCONN" {
     var address: Address = undefined;
     try support.expectResult(0, socket.peerAddress(connection.own, &address));
     // connect(2) itself reports the end of a connect that went on in the background, once; Winsock does not.
-    if (system.has_files) try support.expectResult(0, socket.connect(connection.own, &address));
+    if (support.features.tells_connect_once) try support.expectResult(0, socket.connect(connection.own, &address));
     try support.expectResult(-Errno.is_connected, socket.connect(connection.own, &address));
 }
 
@@ -164,7 +164,7 @@ test "created and accepted sockets are non-blocking and closed on exec" {
     defer connection.close();
     for ([_]i32{ connection.own, connection.peer }) |descriptor| {
         try std.testing.expect(try system.isCloseOnExec(descriptor));
-        if (system.has_status_flags) try std.testing.expect(try system.isNonBlocking(descriptor));
+        if (support.features.has_status_flags) try std.testing.expect(try system.isNonBlocking(descriptor));
         var byte: [1]u8 = undefined;
         try support.expectResult(-Errno.again, socket.receive(descriptor, &byte, 1));
     }
@@ -222,7 +222,7 @@ test "a vectored send of more parts than the kernel takes: EMSGSIZE, or as many 
     defer pair.close();
     const most_parts = 1024; // IOV_MAX
     const parts: [most_parts + 1]socket.Part = @splat(partOf("a"));
-    if (!system.refuses_many_parts) {
+    if (!support.features.refuses_many_parts) {
         const sent = try support.check(socket.sendVectored(pair.own, &parts, parts.len));
         try std.testing.expect(sent > 0 and sent <= parts.len);
         return pair.peerReads(@intCast(sent));
@@ -243,7 +243,7 @@ test "a send after the own half was shut down gives EPIPE" {
 }
 
 test "a send to a closed peer gives EPIPE, and no signal" {
-    if (!system.has_signals) return support.skip("this system has no signal for a send to a closed peer");
+    if (!support.features.has_signals) return support.skip("this system has no signal for a send to a closed peer");
     // Zig's start code ignores the signal, so that its default action would not show.
     var handler: system.Handler = .install(.pipe);
     defer handler.remove();
@@ -277,7 +277,7 @@ test "a close with a linger of 0 resets the connection: ECONNRESET, then end of 
     const result = socket.receive(connection.own, &byte, 1);
     if (result == 0 and system.isWine()) return support.skip(support.emulator.no_reset);
     try support.expectResult(-Errno.connection_reset, result);
-    if (!system.forgets_resets) return;
+    if (!support.features.forgets_resets) return;
     try support.expectResult(0, socket.receive(connection.own, &byte, 1));
     try support.expectResult(-Errno.broken_pipe, socket.send(connection.own, "a", 1));
 }
@@ -289,7 +289,7 @@ test "takeError tells a reset once" {
     try support.expectResult(0, socket.setOption(connection.peer, .linger_s, 0));
     try support.expectResult(0, socket.close(connection.peer));
     try support.untilReady(connection.own, .readable);
-    if (!system.forgets_resets) return support.skip("this system tells a reset to every receive, and to nobody who asks");
+    if (!support.features.forgets_resets) return support.skip("this system tells a reset to every receive, and to nobody who asks");
     try support.expectResult(-Errno.connection_reset, socket.takeError(connection.own));
     try support.expectResult(0, socket.takeError(connection.own));
 }
@@ -323,7 +323,7 @@ test "options are read back as they were set" {
     defer support.closeDescriptor(descriptor);
     var has_gap = false;
     for (cases) |case| {
-        if (!system.has_shared_ports and isOfSharing(case.option)) continue;
+        if (!support.features.has_shared_ports and isOfSharing(case.option)) continue;
         for (case.values) |wanted| {
             const result = socket.setOption(descriptor, case.option, wanted);
             if (isWineGap(result)) {
@@ -373,7 +373,7 @@ test "setting one option changes no other" {
     for (options) |changed| {
         const descriptor = try support.check(socket.create(ipv4));
         defer support.closeDescriptor(descriptor);
-        if (!system.has_shared_ports and isOfSharing(changed)) continue;
+        if (!support.features.has_shared_ports and isOfSharing(changed)) continue;
         if (try optionOf(descriptor, changed) == null) {
             has_gap = true;
             continue;
@@ -404,9 +404,9 @@ test "the kernel gives at least the buffers that were asked for, each its own" {
     try support.expectResult(0, socket.setOption(descriptor, .send_buffer_bytes, 48 * 1024));
     var value: i32 = 0;
     try support.expectResult(0, socket.getOption(descriptor, .receive_buffer_bytes, &value));
-    try std.testing.expectEqual(system.buffer_factor * 32 * 1024, value);
+    try std.testing.expectEqual(support.features.buffer_factor * 32 * 1024, value);
     try support.expectResult(0, socket.getOption(descriptor, .send_buffer_bytes, &value));
-    try std.testing.expectEqual(system.buffer_factor * 48 * 1024, value);
+    try std.testing.expectEqual(support.features.buffer_factor * 48 * 1024, value);
 }
 
 test "IPv6: a socket can be bound to IPv6 alone, or to both families" {
@@ -492,7 +492,7 @@ fn expectAddresses(family: u32) !void {
 fn optionOf(descriptor: i32, option: socket.Option) !?i32 {
     var value: i32 = 12345;
     const result = socket.getOption(descriptor, option, &value);
-    if (option == .reuse_port and !system.has_shared_ports) {
+    if (option == .reuse_port and !support.features.has_shared_ports) {
         try support.expectResult(-Errno.not_supported, result);
         return null;
     }

@@ -6,7 +6,7 @@
 //! is blocked is read from the kernel where it tells, not guessed from a pause.
 //!
 //! What only the operating system itself can be asked is in `support/linux.zig`, `support/bsd.zig` and
-//! `support/windows.zig`; what it has not is a constant there, by which a test skips itself.
+//! `support/windows.zig`; what the systems have and do otherwise is in `support/features.zig`, by which a test skips itself.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -40,6 +40,8 @@ pub const Ring = ring.Ring;
 pub const Token = ring.Token;
 
 pub const emulator = @import("support/emulator.zig");
+pub const external = @import("support/external.zig");
+pub const features = @import("support/features.zig");
 
 pub const Connection = descriptors.Connection;
 pub const Counter = system.Counter;
@@ -68,26 +70,10 @@ pub const write_closed = Readiness.write_closed;
 pub const hung_up = Readiness.hung_up;
 pub const failed = Readiness.failed;
 
-pub const has_epoll = @hasField(Queue, "has_nanosecond_wait");
-pub const has_kqueue = @hasField(Queue, "user_filter");
-pub const external = @import("support/external.zig");
-
-/// Whether bytes that arrive are told also while earlier ones are unread.
-pub const tells_every_change = builtin.os.tag != .windows;
-
-/// Whether a half that we have closed ourselves is told like one that the peer has closed.
-pub const tells_own_shutdown = builtin.os.tag != .windows;
-
-/// Whether nothing is told of a number that was closed without deregister, also what was found before.
-pub const forgets_closed_numbers = builtin.os.tag != .windows;
-
-/// Whether a wake takes the place of an event in what one poll fetches, so that it may be left for the next.
-pub const has_place_for_wake = builtin.os.tag != .windows;
-
 /// The ways in which a backend waits: epoll has epoll_pwait2(2), and the older epoll_pwait(2), which counts in
 /// milliseconds.
 pub const Wait = enum { usual, in_milliseconds };
-pub const waits: []const Wait = if (has_epoll) &.{ .usual, .in_milliseconds } else &.{.usual};
+pub const waits: []const Wait = if (features.has_epoll) &.{ .usual, .in_milliseconds } else &.{.usual};
 
 /// How long a test waits for what must happen before it fails. Only a broken queue ever waits that long.
 pub const patience_ns = 10 * std.time.ns_per_s;
@@ -137,8 +123,8 @@ pub const Poller = struct {
         poller.guard.close();
     }
 
-    pub fn chooseWait(poller: *Poller, wait_: Wait) void {
-        if (has_epoll) poller.queue.has_nanosecond_wait = @intFromBool(wait_ == .usual);
+    pub fn chooseWait(poller: *Poller, chosen: Wait) void {
+        if (features.has_epoll) poller.queue.has_nanosecond_wait = @intFromBool(chosen == .usual);
     }
 
     pub fn register(poller: *Poller, descriptor: i32, token: Token, interest: u32, delivery: queue.Delivery) !void {
@@ -215,12 +201,12 @@ pub const Poller = struct {
 
     /// Polls for events whose causes are there; where an effect is not told at once, waits for the first.
     pub fn pollReady(poller: *Poller) !i32 {
-        return if (system.has_local_pairs) poller.poll(0) else poller.wait();
+        return if (features.has_local_pairs) poller.poll(0) else poller.wait();
     }
 
     /// So many events are there. Where an effect is not told at once, they may come with several polls.
     pub fn expectPushed(poller: *Poller, count: u32) !void {
-        if (system.has_local_pairs) return expectResult(@intCast(count), poller.poll(0));
+        if (features.has_local_pairs) return expectResult(@intCast(count), poller.poll(0));
         var pushed: u32 = 0;
         while (pushed < count) pushed += @intCast(try check(try poller.wait()));
         try std.testing.expectEqual(count, pushed);
@@ -228,7 +214,7 @@ pub const Poller = struct {
 
     /// Says, as whoever has read or written must, that the kernel said "would block".
     pub fn rearm(poller: *Poller, descriptor: i32, interest: u32) !void {
-        if (@hasDecl(queue, "rearm")) try expectResult(0, queue.rearm(&poller.queue, descriptor, interest));
+        try expectResult(0, queue.rearm(&poller.queue, descriptor, interest));
     }
 
     /// Nothing is ready now.

@@ -41,7 +41,7 @@ const Terminals = struct {
 };
 
 test "raw: bytes go both ways as they are, and an empty read says EAGAIN" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     try pair.makeRaw();
@@ -55,7 +55,7 @@ test "raw: bytes go both ways as they are, and an empty read says EAGAIN" {
 }
 
 test "not raw: lines are edited and echoed" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     try support.expectResult(3, file.write(pair.controller, "hi\n", 3));
@@ -64,7 +64,7 @@ test "not raw: lines are edited and echoed" {
 }
 
 test "the number is that of the other end's path" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     var path: [32]u8 = undefined;
@@ -78,7 +78,7 @@ test "the number is that of the other end's path" {
 }
 
 test "what is opened is non-blocking and close-on-exec" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     for ([_]i32{ pair.controller, pair.peer }) |descriptor| {
@@ -88,7 +88,7 @@ test "what is opened is non-blocking and close-on-exec" {
 }
 
 test "when the other end is closed, the controlling end hangs up after what is left, and comes back with the next" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer support.closeDescriptor(pair.controller);
     try pair.makeRaw();
@@ -111,7 +111,7 @@ test "when the other end is closed, the controlling end hangs up after what is l
 }
 
 test "when the controlling end is closed, the other end is at its end, and every call on it fails with EIO" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer support.closeDescriptor(pair.peer);
     support.closeDescriptor(pair.controller);
@@ -125,7 +125,7 @@ test "when the controlling end is closed, the other end is at its end, and every
 }
 
 test "a window size is the same seen from both ends" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     const set: terminal.WindowSize = .{ .rows = 33, .columns = 101, .width_pixels = 808, .height_pixels = 660 };
@@ -136,7 +136,7 @@ test "a window size is the same seen from both ends" {
 }
 
 test "a mode can be read, changed and put back" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     try emulator.needTerminalRequest(.mode);
     const pair: Terminals = try .open();
     defer pair.close();
@@ -152,7 +152,7 @@ test "a mode can be read, changed and put back" {
 }
 
 test "every setting of a line comes out of a mode as it went in" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const speeds = [_]u32{ 1, 50, 134, 300, 9600, 31250, 38400, 57600, 74880, 115200, 250000, 4000000, 12000000 };
     for (speeds) |baud| for (5..9) |data_bits| for (0..5) |parity| for (1..3) |stop_bits| for (0..3) |flow_control| {
         // What was set before does not shine through.
@@ -176,7 +176,7 @@ test "every setting of a line comes out of a mode as it went in" {
 }
 
 test "what is no setting of a line is refused with EINVAL" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const good: Line = .{ .baud = 9600, .data_bits = 8, .parity = 0, .stop_bits = 1, .flow_control = 0 };
     var mode: Mode = std.mem.zeroes(Mode);
     inline for (.{
@@ -190,8 +190,8 @@ test "what is no setting of a line is refused with EINVAL" {
 }
 
 test "a speed that has a constant can be read by those who know no other, and any other by its number" {
-    if (!support.system.has_speed_constants) return support.skip("this system has every speed by its number");
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_speed_constants) return support.skip("this system has every speed by its number");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     try emulator.needTerminalRequest(.mode);
     const pair: Terminals = try .open();
     defer pair.close();
@@ -216,7 +216,7 @@ test "a speed that has a constant can be read by those who know no other, and an
 }
 
 test "a terminal is exclusive once, and again when it was given back" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     try emulator.needRequestOf(pair.peer, .exclusive);
@@ -228,7 +228,7 @@ test "a terminal is exclusive once, and again when it was given back" {
 }
 
 test "what was received and not read can be thrown away" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     try pair.makeRaw();
@@ -240,7 +240,7 @@ test "what was received and not read can be thrown away" {
 }
 
 test "a pair of terminals has no line: nothing is unsent, a break goes nowhere, and there are no modem lines" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     const pair: Terminals = try .open();
     defer pair.close();
     try support.expectResult(1, file.write(pair.peer, "x", 1));
@@ -259,7 +259,7 @@ test "a pair of terminals has no line: nothing is unsent, a break goes nowhere, 
 }
 
 test "what is no terminal is refused with ENOTTY" {
-    if (!support.system.has_terminals) return support.skip("this system's terminals cannot be waited for");
+    if (!support.features.has_terminals) return support.skip("this system's terminals cannot be waited for");
     try emulator.needTerminalRequest(.mode);
     try emulator.needTerminalRequest(.modem_lines);
     try emulator.needTerminalRequest(.exclusive);

@@ -33,8 +33,8 @@ test "a stream goes from a name to whoever connects, and both see the name" {
 }
 
 test "a path is a name, up to the last of its bytes" {
-    const kind: unix.Kind = if (system.has_unix_datagrams) .datagram else .stream;
-    for ([_]usize{ 1, 90, system.longest_path_bytes }) |length| {
+    const kind: unix.Kind = if (support.features.has_unix_datagrams) .datagram else .stream;
+    for ([_]usize{ 1, 90, support.features.longest_path_bytes }) |length| {
         // Relative to the working folder, so that it is as long as it should be.
         var name: unix.Address = .{ .length = @intCast(length), .bytes = @splat(0) };
         @memset(name.bytes[0..length], 'x');
@@ -50,8 +50,8 @@ test "a path is a name, up to the last of its bytes" {
 }
 
 test "without a name, bind gives a socket an abstract one of its own" {
-    if (!support.system.has_abstract_names) return support.skip("this system has no abstract names");
-    if (!support.system.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
+    if (!support.features.has_abstract_names) return support.skip("this system has no abstract names");
+    if (!support.features.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
     const descriptor = try bound(.datagram, &nameless);
     defer support.closeDescriptor(descriptor);
     const name = try localOf(descriptor);
@@ -64,15 +64,15 @@ test "a name that nobody has is refused: ECONNREFUSED, and ENOENT for a path" {
     const descriptor = try create(.stream);
     defer support.closeDescriptor(descriptor);
     const path = nameOf("no such file");
-    const no_file = if (system.has_files) Errno.no_entry else Errno.connection_refused;
+    const no_file = if (support.features.has_unix_datagrams) Errno.no_entry else Errno.connection_refused;
     try support.expectResult(-no_file, unix.connect(descriptor, &path));
-    if (!system.has_abstract_names) return;
+    if (!support.features.has_abstract_names) return;
     const abstract = ownName("nobody");
     try support.expectResult(-Errno.connection_refused, unix.connect(descriptor, &abstract));
 }
 
 test "a full backlog: EAGAIN, and no event tells when there is room" {
-    if (!support.system.has_abstract_names) return support.skip("this system refuses a connection when the backlog is full");
+    if (!support.features.waits_at_full_backlog) return support.skip("this system refuses a connection when the backlog is full");
     const name = ownName("full");
     defer giveBack(&name);
     const listener = try bound(.stream, &name);
@@ -89,7 +89,7 @@ test "a full backlog: EAGAIN, and no event tells when there is room" {
 }
 
 test "what is born here is non-blocking and close-on-exec" {
-    if (!support.system.has_unix_pairs) return support.skip("this system has no pairs of unix sockets");
+    if (!support.features.has_unix_pairs) return support.skip("this system has no pairs of unix sockets");
     for ([_]unix.Kind{ .stream, .datagram }) |kind| {
         const single = try create(kind);
         defer support.closeDescriptor(single);
@@ -103,7 +103,7 @@ test "what is born here is non-blocking and close-on-exec" {
 }
 
 test "a datagram says from whom it is, and a sender without a name has none" {
-    if (!support.system.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
+    if (!support.features.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
     const name = ownName("receiver");
     defer giveBack(&name);
     const receiver = try bound(.datagram, &name);
@@ -127,7 +127,7 @@ test "a datagram says from whom it is, and a sender without a name has none" {
 }
 
 test "a connected datagram socket sends without a name" {
-    if (!support.system.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
+    if (!support.features.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
     const pair: Pair = try .open(.datagram);
     defer pair.close();
     try support.expectResult(3, unix.send(pair.left, "one", null, &.{}));
@@ -138,7 +138,7 @@ test "a connected datagram socket sends without a name" {
 }
 
 test "a datagram that is longer than the buffer is told with its whole length, and the rest is gone" {
-    if (!support.system.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
+    if (!support.features.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
     const pair: Pair = try .open(.datagram);
     defer pair.close();
     try support.expectResult(10, unix.send(pair.left, "0123456789", null, &.{}));
@@ -151,7 +151,7 @@ test "a datagram that is longer than the buffer is told with its whole length, a
 }
 
 test "a stream that has more than the buffer keeps the rest" {
-    if (!support.system.has_unix_pairs) return support.skip("this system has no pairs of unix sockets");
+    if (!support.features.has_unix_pairs) return support.skip("this system has no pairs of unix sockets");
     const pair: Pair = try .open(.stream);
     defer pair.close();
     try support.expectResult(10, unix.send(pair.left, "0123456789", null, &.{}));
@@ -165,7 +165,7 @@ test "a stream that has more than the buffer keeps the rest" {
 }
 
 test "a passed descriptor is the same open file, by a new number that is close-on-exec" {
-    if (!support.system.has_passing) return support.skip("this system passes no descriptors");
+    if (!support.features.has_passing) return support.skip("this system passes no descriptors");
     for ([_]unix.Kind{ .stream, .datagram }) |kind| {
         const pair: Pair = try .open(kind);
         defer pair.close();
@@ -184,7 +184,7 @@ test "a passed descriptor is the same open file, by a new number that is close-o
 }
 
 test "as many descriptors go at once as the kernel takes, in order" {
-    if (!support.system.has_passing) return support.skip("this system passes no descriptors");
+    if (!support.features.has_passing) return support.skip("this system passes no descriptors");
     const pair: Pair = try .open(.stream);
     defer pair.close();
     const pipe: support.Pipe = try .open();
@@ -203,7 +203,7 @@ test "as many descriptors go at once as the kernel takes, in order" {
 }
 
 test "more descriptors than room: exactly as many as there is room for come, the rest is closed, and that is told" {
-    if (!support.system.has_passing) return support.skip("this system passes no descriptors");
+    if (!support.features.has_passing) return support.skip("this system passes no descriptors");
     try support.emulator.needExactDescriptors();
     try support.external.needOneDescriptor();
     const before = support.system.countDescriptors();
@@ -229,7 +229,7 @@ test "more descriptors than room: exactly as many as there is room for come, the
 }
 
 test "a read without room for descriptors stops behind the message that they came with" {
-    if (!support.system.has_passing) return support.skip("this system passes no descriptors");
+    if (!support.features.has_passing) return support.skip("this system passes no descriptors");
     const pair: Pair = try .open(.stream);
     defer pair.close();
     try support.expectResult(1, unix.send(pair.left, "a", null, &.{pair.left}));
@@ -241,7 +241,7 @@ test "a read without room for descriptors stops behind the message that they cam
 }
 
 test "a list with a number that is not open: EBADF, and nothing is sent" {
-    if (!support.system.has_passing) return support.skip("this system passes no descriptors");
+    if (!support.features.has_passing) return support.skip("this system passes no descriptors");
     const pair: Pair = try .open(.stream);
     defer pair.close();
     const free = try support.closedNumber();
@@ -251,7 +251,7 @@ test "a list with a number that is not open: EBADF, and nothing is sent" {
 }
 
 test "credentials: who is at the other end of a stream, and who has sent a datagram" {
-    if (!support.system.has_credentials) return support.skip("this system says nothing of who is at the other end");
+    if (!support.features.has_credentials) return support.skip("this system says nothing of who is at the other end");
     const streams: Pair = try .open(.stream);
     defer streams.close();
     var credentials: unix.Credentials = undefined;
@@ -268,7 +268,7 @@ test "credentials: who is at the other end of a stream, and who has sent a datag
 }
 
 test "credentials and descriptors come in one message" {
-    if (!support.system.has_credentials) return support.skip("this system says nothing of who is at the other end");
+    if (!support.features.has_credentials) return support.skip("this system says nothing of who is at the other end");
     try support.emulator.needExactDescriptors();
     const pair: Pair = try .open(.datagram);
     defer pair.close();
@@ -287,7 +287,7 @@ test "credentials and descriptors come in one message" {
 }
 
 test "credentials for which there is no room are cut off, whatever else there is room for" {
-    if (!support.system.has_credentials) return support.skip("this system says nothing of who is at the other end");
+    if (!support.features.has_credentials) return support.skip("this system says nothing of who is at the other end");
     const pair: Pair = try .open(.datagram);
     defer pair.close();
     try support.expectResult(0, unix.passCredentials(pair.right));
@@ -300,7 +300,7 @@ test "credentials for which there is no room are cut off, whatever else there is
 }
 
 test "a full queue of a peer that it is connected to makes a socket unwritable, and room makes it writable again" {
-    if (!support.system.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
+    if (!support.features.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
     const name = ownName("queue");
     defer giveBack(&name);
     const receiver = try bound(.datagram, &name);
@@ -327,7 +327,7 @@ test "a full queue of a peer that it is connected to makes a socket unwritable, 
 }
 
 test "what nobody has received yet counts against the send buffer" {
-    if (!support.system.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
+    if (!support.features.has_unix_datagrams) return support.skip("this system's unix sockets are streams alone");
     const pair: Pair = try .open(.datagram);
     defer pair.close();
     try support.expectResult(0, unix.queuedBytes(pair.left));
@@ -349,9 +349,9 @@ test "a closed number is refused by every call with EBADF" {
         unix.connect(number, &name),
         unix.localAddress(number, &name),
         unix.peerAddress(number, &name),
-        if (system.has_credentials) unix.peerCredentials(number, &credentials) else -Errno.bad_descriptor,
-        if (system.has_credentials) unix.passCredentials(number) else -Errno.bad_descriptor,
-        if (system.has_unix_datagrams) unix.queuedBytes(number) else -Errno.bad_descriptor,
+        if (support.features.has_credentials) unix.peerCredentials(number, &credentials) else -Errno.bad_descriptor,
+        if (support.features.has_credentials) unix.passCredentials(number) else -Errno.bad_descriptor,
+        if (support.features.has_unix_datagrams) unix.queuedBytes(number) else -Errno.bad_descriptor,
         unix.send(number, &byte, null, &.{}),
         unix.receive(number, &byte, .stream, no_room, &message),
     };
@@ -387,14 +387,14 @@ fn nameOf(bytes: []const u8) unix.Address {
 /// A name that nobody else has: an abstract one where there are such.
 fn ownName(comptime purpose: []const u8) unix.Address {
     var buffer: [108]u8 = undefined;
-    const first = if (system.has_abstract_names) "\x00" else "";
+    const first = if (support.features.has_abstract_names) "\x00" else "";
     const text = std.fmt.bufPrint(&buffer, first ++ "bun-reactor {s} {d}", .{ purpose, support.clock.monotonicNow_ns() }) catch unreachable;
     return nameOf(text);
 }
 
 /// An abstract name goes with its socket, a path does not.
 fn giveBack(name: *const unix.Address) void {
-    if (!system.has_abstract_names) _ = removePath(name);
+    if (!support.features.has_abstract_names) _ = removePath(name);
 }
 
 fn removePath(name: *const unix.Address) i32 {

@@ -11,7 +11,7 @@ const watch = support.watch;
 const Happened = watch.Happened;
 
 test "a file that is made, written and removed is told of by name" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     var folder: Folder = try .open();
     defer folder.close();
     const root = try folder.add("", .root);
@@ -27,7 +27,7 @@ test "a file that is made, written and removed is told of by name" {
 }
 
 test "folders say that they are, and a change of attributes is told" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     var folder: Folder = try .open();
     defer folder.close();
     const root = try folder.add("", .root);
@@ -43,7 +43,7 @@ test "folders say that they are, and a change of attributes is told" {
 }
 
 test "the two halves of a move have one cookie, and other moves have others" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     var folder: Folder = try .open();
     defer folder.close();
     folder.make("one", "");
@@ -62,7 +62,7 @@ test "the two halves of a move have one cookie, and other moves have others" {
 }
 
 test "a root tells of its own move and of its end, a folder inside of its end only" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     for ([_]watch.Target{ .root, .folder }) |target| {
         var folder: Folder = try .open();
         defer folder.close();
@@ -79,7 +79,7 @@ test "a root tells of its own move and of its end, a folder inside of its end on
 }
 
 test "a watch that is removed ends, and one that is not there is EINVAL" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     var folder: Folder = try .open();
     defer folder.close();
     const root = try folder.add("", .root);
@@ -93,7 +93,7 @@ test "a watch that is removed ends, and one that is not there is EINVAL" {
 }
 
 test "a file that is watched already keeps its number, also under another name" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     var folder: Folder = try .open();
     defer folder.close();
     folder.makeFolder("one");
@@ -104,7 +104,7 @@ test "a file that is watched already keeps its number, also under another name" 
 }
 
 test "a root may be a file or a symbolic link, a folder inside neither" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     var folder: Folder = try .open();
     defer folder.close();
     folder.make("file", "");
@@ -121,7 +121,7 @@ test "a root may be a file or a symbolic link, a folder inside neither" {
 }
 
 test "nothing to tell is EAGAIN, and the queue says when there is something" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     var folder: Folder = try .open();
     defer folder.close();
     _ = try folder.add("", .root);
@@ -138,7 +138,7 @@ test "nothing to tell is EAGAIN, and the queue says when there is something" {
 }
 
 test "a buffer that has no room for one event is EINVAL, and nothing is lost" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     var folder: Folder = try .open();
     defer folder.close();
     const root = try folder.add("", .root);
@@ -151,7 +151,7 @@ test "a buffer that has no room for one event is EINVAL, and nothing is lost" {
 }
 
 test "a watcher is close-on-exec" {
-    if (!support.system.has_watching) return support.skip("this system's files are not watched by this library");
+    if (!support.features.has_watching) return support.skip("this system's files are not watched by this library");
     var folder: Folder = try .open();
     defer folder.close();
     try std.testing.expect(try support.system.isCloseOnExec(folder.watcher));

@@ -1,12 +1,13 @@
 //! What is macOS's and FreeBSD's own of datagram sockets.
 //!
-//! Facts. What does not fit into the buffer of recvmsg(2) is thrown away, and only a flag says that there was more: no call
-//! tells how much. A buffer of several parts takes a datagram from its first part on. sendmmsg(2) and recvmmsg(2) do not exist
-//! on macOS, and are loops of the C library on FreeBSD. A group of IPv4 is joined on an interface with a number by
-//! MCAST_JOIN_GROUP, which takes no 0, and on one that the system chooses by IP_ADD_MEMBERSHIP.
+//! Facts. What does not fit into the buffer of recvmsg(2) is thrown away, and only a flag says that there was more: no
+//! call tells how much. A buffer of several parts takes a datagram from its first part on. sendmmsg(2) and recvmmsg(2)
+//! do not exist on macOS, and are loops of the C library on FreeBSD. A group of IPv4 is joined on an interface with a
+//! number by MCAST_JOIN_GROUP, which takes no 0, and on one that the system chooses by IP_ADD_MEMBERSHIP.
 //!
-//! Decision. Room for the longest datagram there is follows the caller's buffer, on the stack, so that the length comes out
-//! whole: nothing of it is touched unless a datagram is too long. A batch is a loop, and stops where the calls of Linux would.
+//! Decision. Room for the longest datagram there is follows the caller's buffer, on the stack, so that the length comes
+//! out whole: nothing of it is touched unless a datagram is too long. A batch is a loop, and stops where the calls of
+//! Linux would.
 
 const std = @import("std");
 const bsd = @import("../bsd.zig");
@@ -52,8 +53,8 @@ pub fn sendBatch(descriptor: i32, families: Families, bytes: [*]const u8, slot_b
     return @intCast(slots.len);
 }
 
-/// An error behind the first datagram ends the batch and is not told: the system has given it up, where Linux keeps it for
-/// the next call. Only a connected socket has such errors, and meets them anew with what it sends next.
+/// An error behind the first datagram ends the batch and is not told: the system has given it up, where Linux keeps it
+/// for the next call. Only a connected socket has such errors, and meets them anew with what it sends next.
 pub fn receiveBatch(descriptor: i32, bytes: [*]u8, slot_bytes: u32, slots: []Slot) i32 {
     for (slots, 0..) |*slot, index| {
         const start = bytes + index * slot_bytes;

@@ -1,11 +1,11 @@
 //! Datagram sockets of Linux, macOS and FreeBSD: what they have in common.
 //!
 //! Facts. A socket of IPv6 sends to an IPv4 address in its mapped form only. connect(2) to the family AF_UNSPEC takes a
-//! connection back; macOS and FreeBSD do so and report EAFNOSUPPORT, or EINVAL, all the same. The options of IPv4 are kept apart
-//! from those of IPv6.
+//! connection back; macOS and FreeBSD do so and report EAFNOSUPPORT, or EINVAL, all the same. The options of IPv4 are
+//! kept apart from those of IPv6.
 //!
-//! Decision. What comes and goes one by one is here, with the options; whole batches, what is known of a datagram that was too long,
-//! and the ways to name an interface are in `linux.zig` and `bsd.zig` beside this file.
+//! Decision. What comes and goes one by one is here, with the options; whole batches, what is known of a datagram that
+//! was too long, and the ways to name an interface are in `linux.zig` and `bsd.zig` beside this file.
 
 const std = @import("std");
 const builtin = @import("builtin");

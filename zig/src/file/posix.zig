@@ -1,13 +1,13 @@
-//! Calls on descriptors of Linux, macOS and FreeBSD. What differs between the systems is in `linux.zig` and `bsd.zig` beside this
-//! file.
+//! Calls on descriptors of Linux, macOS and FreeBSD. What differs between the systems is in `linux.zig` and `bsd.zig`
+//! beside this file.
 //!
-//! Facts. O_NONBLOCK belongs to the open file description (fcntl(2)): whoever shares it, also in another process, has it
-//! too. Opening a FIFO or a terminal line may wait for the other side, unless O_NONBLOCK is given at the open; opening a
-//! terminal may make it the process's own, unless O_NOCTTY is. SIGPIPE cannot be kept off a write(2), as MSG_NOSIGNAL
-//! keeps it off a send: Bun ignores the signal, as Node.js does, so that EPIPE comes as a result.
+//! Facts. O_NONBLOCK belongs to the open file description (fcntl(2)): whoever shares it, also in another process, has
+//! it too. Opening a FIFO or a terminal line may wait for the other side, unless O_NONBLOCK is given at the open;
+//! opening a terminal may make it the process's own, unless O_NOCTTY is. SIGPIPE cannot be kept off a write(2), as
+//! MSG_NOSIGNAL keeps it off a send: Bun ignores the signal, as Node.js does, so that EPIPE comes as a result.
 //!
-//! Decision. Pipes and opened files are non-blocking from the start; of a descriptor that comes from outside the flag is
-//! read and set by its caller, who knows when to put it back.
+//! Decision. Pipes and opened files are non-blocking from the start; of a descriptor that comes from outside the flag
+//! is read and set by its caller, who knows when to put it back.
 
 const std = @import("std");
 const builtin = @import("builtin");

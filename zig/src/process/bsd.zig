@@ -1,7 +1,7 @@
 //! Processes of macOS and FreeBSD.
 //!
-//! Facts. Neither has a descriptor of any process that could be watched as pidfd_open(2) gives one: FreeBSD has them only of
-//! children that were started by pdfork(2). The runtime starts children, and tells of their ends.
+//! Facts. Neither has a descriptor of any process that could be watched as pidfd_open(2) gives one: FreeBSD has them
+//! only of children that were started by pdfork(2). The runtime starts children, and tells of their ends.
 //!
 //! Decision. Only signals to groups are here.
 

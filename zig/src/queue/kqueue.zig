@@ -1,27 +1,28 @@
 //! The event queue of macOS and FreeBSD: kqueue(2).
 //!
-//! Facts. kevent(2) may be called while another thread waits in it, and takes effect at once. Reading and writing are two
-//! filters of a descriptor, each reported by itself. EV_ADD on a filter that is there changes its 64 bits for the user, and on
-//! some systems not its flags; EV_ADD on one that is not there looks at the descriptor and reports it if it is ready, and
-//! so does one after EV_DELETE. EV_CLEAR reports a change once, EV_DISPATCH disables a filter that has reported and keeps
-//! it, EV_ONESHOT removes it. With EV_RECEIPT each change answers with its own error, and no event is fetched. EVFILT_USER must
-//! be there before it is triggered, and a call that triggers it and fetches as well may take the event that it made.
-//! EV_EOF is the end of one half, and that of sending is set by our own shutdown as well. A pipe without a reader may refuse the
-//! filter for writing with EPIPE, or never report it, and report the one for reading instead, with EV_EOF. Regular files
-//! can be registered, and are then ready until their end. Time-outs are nanoseconds; Darwin refuses those of some years.
+//! Facts. kevent(2) may be called while another thread waits in it, and takes effect at once. Reading and writing are
+//! two filters of a descriptor, each reported by itself. EV_ADD on a filter that is there changes its 64 bits for the
+//! user, and on some systems not its flags; EV_ADD on one that is not there looks at the descriptor and reports it if
+//! it is ready, and so does one after EV_DELETE. EV_CLEAR reports a change once, EV_DISPATCH disables a filter that has
+//! reported and keeps it, EV_ONESHOT removes it. With EV_RECEIPT each change answers with its own error, and no event
+//! is fetched. EVFILT_USER must be there before it is triggered, and a call that triggers it and fetches as well may
+//! take the event that it made. EV_EOF is the end of one half, and that of sending is set by our own shutdown as well.
+//! A pipe without a reader may refuse the filter for writing with EPIPE, or never report it, and report the one for
+//! reading instead, with EV_EOF. Regular files can be registered, and are then ready until their end. Time-outs are
+//! nanoseconds; Darwin refuses those of some years.
 //!
-//! Decision. Each arming removes the filters that were there and adds those it needs, in one call: so flags, interest and
-//! serial number are all new, and what is ready is reported again. The answer to the removal tells whether the registration
-//! was still there: that is the contract's ENOENT. A second `register` asks the kernel with EV_ENABLE, which leaves the filter
-//! as it is: the contract's EEXIST. That is why one-shot is EV_DISPATCH: with EV_ONESHOT a registration that has reported
-//! could not be told from one whose number was closed, and used again for another file.
+//! Decision. Each arming removes the filters that were there and adds those it needs, in one call: so flags, interest
+//! and serial number are all new, and what is ready is reported again. The answer to the removal tells whether the
+//! registration was still there: that is the contract's ENOENT. A second `register` asks the kernel with EV_ENABLE,
+//! which leaves the filter as it is: the contract's EEXIST. That is why one-shot is EV_DISPATCH: with EV_ONESHOT a
+//! registration that has reported could not be told from one whose number was closed, and used again for another file.
 //!
-//! What the kernel does not keep together, `kqueue/registry.zig` does. When one filter of a one-shot registration has reported, the
-//! other is not disabled by a call, which could undo what another thread arms in that moment; its event is dropped when it
-//! comes, and with it EV_DISPATCH has disabled it. Interest in nothing is both filters, of which only the ends are told; and
-//! interest in writing to a pipe is the filter for reading too, for the same reason. These report once for each change, or bytes
-//! that nobody asked for would turn every poll into a spin; after an end they are made to last, if the registration does.
-//! A poll whose events were all dropped waits on for what is left of its time.
+//! What the kernel does not keep together, `kqueue/registry.zig` does. When one filter of a one-shot registration has
+//! reported, the other is not disabled by a call, which could undo what another thread arms in that moment; its event
+//! is dropped when it comes, and with it EV_DISPATCH has disabled it. Interest in nothing is both filters, of which
+//! only the ends are told; and interest in writing to a pipe is the filter for reading too, for the same reason. These
+//! report once for each change, or bytes that nobody asked for would turn every poll into a spin; after an end they are
+//! made to last, if the registration does. A poll whose events were all dropped waits on for what is left of its time.
 
 const std = @import("std");
 const kernel = @import("kqueue/kernel.zig");
@@ -50,8 +51,8 @@ pub const Queue = extern struct {
     reserved: [46]u8,
 };
 
-/// A poll fetches at most this many events: enough for the ready connections of a busy server in one system call, and 16 to
-/// 32 KiB of stack.
+/// A poll fetches at most this many events: enough for the ready connections of a busy server in one system call, and
+/// 16 to 32 KiB of stack.
 const max_events_per_poll = 512;
 
 pub fn open(q: *Queue) i32 {
@@ -221,8 +222,8 @@ const Wait = struct {
     }
 };
 
-/// Adds what a registration needs, and remembers what the kernel has taken. What the descriptor lacks is left out, as epoll does with
-/// what never happens to it; without anything to wait for, the registration has failed.
+/// Adds what a registration needs, and remembers what the kernel has taken. What the descriptor lacks is left out, as
+/// epoll does with what never happens to it; without anything to wait for, the registration has failed.
 fn apply(q: *Queue, changes: *Changes, descriptor: i32, registration: *Registration) i32 {
     const result = changes.make(q);
     if (result < 0) {
@@ -351,11 +352,13 @@ const Changes = struct {
         }
     }
 
-    /// Repeated when a signal came, because it may have come before the last change: each of them may be made twice.
+    /// The answers leave no room for events, so nothing is waited for. A signal interrupts only a wait, and all changes
+    /// have been made by then (kevent(2) of FreeBSD): where one comes all the same, they may be made again.
     fn make(changes: *Changes, q: *Queue) i32 {
         const count: c_int = @intCast(changes.count);
+        const at_once: kernel.Timespec = .fromNanoseconds(0);
         while (true) {
-            const result = kernel.result(kernel.kevent(q.descriptor, &changes.asked, count, &changes.answers, count, null));
+            const result = kernel.result(kernel.kevent(q.descriptor, &changes.asked, count, &changes.answers, count, &at_once));
             if (result != -Errno.interrupted) return @min(result, 0);
         }
     }

@@ -1,15 +1,15 @@
 //! What is macOS's and FreeBSD's own of the socket calls: layouts, numbers, and how a socket is born.
 //!
-//! Facts. A native address begins with its length and its family, one byte each. FreeBSD gives a new socket its flags as Linux
-//! does, and keeps SIGPIPE off a send with MSG_NOSIGNAL; macOS has neither: the flags are set afterwards, and SO_NOSIGPIPE keeps
-//! the signal off a whole socket. Setting that fails with EINVAL once the peer has reset the connection. An accepted socket
-//! takes over O_NONBLOCK from its listener. FreeBSD lets a socket of IPv6 send to IPv4 only if IPV6_V6ONLY is turned off
-//! (sysctl net.inet6.ip6.v6only). SO_LINGER of macOS counts in ticks, SO_LINGER_SEC in seconds. With SO_REUSEPORT the latest
-//! listener gets all connections; SO_REUSEPORT_LB of FreeBSD shares them out, as SO_REUSEPORT of Linux does. An option that is
-//! on or off is read back as a bit of some mask.
+//! Facts. A native address begins with its length and its family, one byte each. FreeBSD gives a new socket its flags
+//! as Linux does, and keeps SIGPIPE off a send with MSG_NOSIGNAL; macOS has neither: the flags are set afterwards, and
+//! SO_NOSIGPIPE keeps the signal off a whole socket. Setting that fails with EINVAL once the peer has reset the
+//! connection. An accepted socket takes over O_NONBLOCK from its listener. FreeBSD lets a socket of IPv6 send to IPv4
+//! only if IPV6_V6ONLY is turned off (sysctl net.inet6.ip6.v6only). SO_LINGER of macOS counts in ticks, SO_LINGER_SEC
+//! in seconds. With SO_REUSEPORT the latest listener gets all connections; SO_REUSEPORT_LB of FreeBSD shares them out,
+//! as SO_REUSEPORT of Linux does. An option that is on or off is read back as a bit of some mask.
 //!
-//! Decision. What a socket is from its birth on Linux, it is here when it is handed out. `reuse_port` is what shares connections
-//! out where that exists, which is what it is for.
+//! Decision. What a socket is from its birth on Linux, it is here when it is handed out. `reuse_port` is what shares
+//! connections out where that exists, which is what it is for.
 
 const std = @import("std");
 const bsd = @import("../bsd.zig");

@@ -5,8 +5,8 @@
 //! close(2) frees the number even when it reports EINTR, so it is never repeated. A call on a non-blocking socket that
 //! a signal interrupts may be repeated at once.
 //!
-//! Decision. Plain system calls, each doing one thing; addresses are converted at this border and nowhere else. What differs
-//! between the systems is in `linux.zig` and `bsd.zig` beside this file.
+//! Decision. Plain system calls, each doing one thing; addresses are converted at this border and nowhere else. What
+//! differs between the systems is in `linux.zig` and `bsd.zig` beside this file.
 
 const std = @import("std");
 const builtin = @import("builtin");

@@ -1,9 +1,9 @@
 //! What is macOS's and FreeBSD's own of terminals.
 //!
-//! Facts. A mode holds its speeds as numbers; the drivers of macOS may refuse those that have no constant (EINVAL), and take them by
-//! IOSSIOSPEED afterwards. There is no fixed parity. No request tells whether the chip has sent its last bit, or whether a terminal is
-//! exclusive. A pair is made by posix_openpt(3); its other end is /dev/pts/N on FreeBSD and /dev/ttysNNN on macOS, where
-//! TIOCPTYGNAME tells the path.
+//! Facts. A mode holds its speeds as numbers; the drivers of macOS may refuse those that have no constant (EINVAL), and
+//! take them by IOSSIOSPEED afterwards. There is no fixed parity. No request tells whether the chip has sent its last
+//! bit, or whether a terminal is exclusive. A pair is made by posix_openpt(3); its other end is /dev/pts/N on FreeBSD
+//! and /dev/ttysNNN on macOS, where TIOCPTYGNAME tells the path.
 //!
 //! Decision. What cannot be set is left out of a mode, so that reading it back shows it.
 
@@ -76,7 +76,8 @@ pub fn openPeer(controller: i32) i32 {
     var path: Path = undefined;
     const result = pathOf(controller, &path);
     if (result < 0) return result;
-    return files.open(@ptrCast(&path), read_write | files.Flag.no_controlling_terminal | files.Flag.nonblock | files.Flag.cloexec);
+    const flags = files.Flag.no_controlling_terminal | files.Flag.nonblock | files.Flag.cloexec;
+    return files.open(@ptrCast(&path), read_write | flags);
 }
 
 /// Of the other end.

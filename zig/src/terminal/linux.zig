@@ -2,11 +2,11 @@
 //!
 //! Facts. The calls of termios(3) know the speeds that have a constant; any other needs `struct termios2` and BOTHER
 //! (ioctl_tty(2)), and then the speed is in the structure as a number. Programs that know nothing of termios2, such as
-//! stty, read the constant only. TCSETS2 takes effect at once; TCSETSW2, tcdrain(3) and tcsendbreak(3) wait until all is
-//! sent. TIOCSBRK waits for that too before it begins (tty_io.c), and so does the last close of a serial port, up to 30 s
-//! (closing_wait of setserial(8)). Of the bytes in the chip itself only its "transmitter empty" bit tells, by TIOCSERGETLSR,
-//! which not every driver has. TIOCGPTPEER opens the other end of a pair without a path, which another mount namespace may
-//! lack.
+//! stty, read the constant only. TCSETS2 takes effect at once; TCSETSW2, tcdrain(3) and tcsendbreak(3) wait until all
+//! is sent. TIOCSBRK waits for that too before it begins (tty_io.c), and so does the last close of a serial port, up to
+//! 30 s (closing_wait of setserial(8)). Of the bytes in the chip itself only its "transmitter empty" bit tells, by
+//! TIOCSERGETLSR, which not every driver has. TIOCGPTPEER opens the other end of a pair without a path, which another
+//! mount namespace may lack.
 //!
 //! Decision. Always termios2, with the constant where there is one, so that others can read the speed as well.
 
@@ -19,7 +19,8 @@ const control = @import("posix.zig").control;
 /// Of a mode.
 pub const Flags = u32;
 
-/// `struct termios2`, which x86-64 and arm64 have in common, and behind it what fills it up to the size of other systems.
+/// `struct termios2`, which x86-64 and arm64 have in common, and behind it what fills it up to the size of other
+/// systems.
 pub const Mode = extern struct {
     input: Flags,
     output: Flags,

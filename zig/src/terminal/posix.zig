@@ -1,15 +1,15 @@
 //! Terminals of Linux, macOS and FreeBSD: what they have in common.
 //!
-//! Facts. A driver takes what it can of a mode and says nothing of the rest (tcsetattr(3) succeeds if any of it was done). The
-//! calls that wait until all is sent do so for as long as flow control likes. TIOCSBRK may wait for that too before it
-//! begins, and so may the last close of a serial port. TIOCOUTQ tells what is still in the driver. A pseudo-terminal has no
-//! line: what is written is at the other end at once, and TIOCOUTQ is 0. On the controlling end of a pair the calls that
-//! set something set it for the other end.
+//! Facts. A driver takes what it can of a mode and says nothing of the rest (tcsetattr(3) succeeds if any of it was
+//! done). The calls that wait until all is sent do so for as long as flow control likes. TIOCSBRK may wait for that too
+//! before it begins, and so may the last close of a serial port. TIOCOUTQ tells what is still in the driver. A
+//! pseudo-terminal has no line: what is written is at the other end at once, and TIOCOUTQ is 0. On the controlling end
+//! of a pair the calls that set something set it for the other end.
 //!
-//! Decision. Only the calls that never wait; waiting for what is sent is an operation on the other side of the border, which
-//! asks `unsentBytes` and `isTransmitterEmpty` and sleeps in between. What was set is read back there, to see what was
-//! taken. Modes are changed here in memory, apart from reading and setting them. What differs, the layout of a mode, its flags and
-//! speeds and the numbers of requests, is in `linux.zig` and `bsd.zig` beside this file.
+//! Decision. Only the calls that never wait; waiting for what is sent is an operation on the other side of the border,
+//! which asks `unsentBytes` and `isTransmitterEmpty` and sleeps in between. What was set is read back there, to see
+//! what was taken. Modes are changed here in memory, apart from reading and setting them. What differs, the layout of a
+//! mode, its flags and speeds and the numbers of requests, is in `linux.zig` and `bsd.zig` beside this file.
 
 const std = @import("std");
 const builtin = @import("builtin");

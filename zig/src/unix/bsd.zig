@@ -1,15 +1,16 @@
 //! What is macOS's and FreeBSD's own of unix sockets.
 //!
-//! Facts. Names are paths, of 104 bytes at most; there are no abstract ones, and none without a name. A receiver that has too
-//! little room for descriptors may be given them all the same, with numbers that it is not told: they would be open for ever. macOS
-//! has no MSG_CMSG_CLOEXEC. Who has connected is told by LOCAL_PEERCRED, whose first group is the one in effect, and its process on
-//! macOS by LOCAL_PEERPID. With each message the sender is told by nothing on macOS, and on FreeBSD by options that do not say the same
-//! for streams and for datagrams. No call tells how long a datagram was that did not fit. What was sent is in the receiver's buffer
-//! at once, and a datagram that has no room there is refused with ENOBUFS.
+//! Facts. Names are paths, of 104 bytes at most; there are no abstract ones, and none without a name. A receiver that
+//! has too little room for descriptors may be given them all the same, with numbers that it is not told: they would be
+//! open for ever. macOS has no MSG_CMSG_CLOEXEC. Who has connected is told by LOCAL_PEERCRED, whose first group is the
+//! one in effect, and its process on macOS by LOCAL_PEERPID. With each message the sender is told by nothing on macOS,
+//! and on FreeBSD by options that do not say the same for streams and for datagrams. No call tells how long a datagram
+//! was that did not fit. What was sent is in the receiver's buffer at once, and a datagram that has no room there is
+//! refused with ENOBUFS.
 //!
-//! Decision. There is always room for as many descriptors as one message can carry, and those that were not asked for are closed
-//! here. Credentials with each message are not there (`-ENOSYS`). Room for a long datagram follows the caller's buffer, as in
-//! `datagram/bsd.zig`.
+//! Decision. There is always room for as many descriptors as one message can carry, and those that were not asked for
+//! are closed here. Credentials with each message are not there (`-ENOSYS`). Room for a long datagram follows the
+//! caller's buffer, as in `datagram/bsd.zig`.
 
 const std = @import("std");
 const bsd = @import("../bsd.zig");
@@ -29,7 +30,8 @@ pub const name_bytes = 104;
 
 pub const has_abstract_names = false;
 
-/// Longer datagrams do not fit into the buffers of sockets, unless they were enlarged beyond what the system allows at first.
+/// Longer datagrams do not fit into the buffers of sockets, unless they were enlarged beyond what the system allows at
+/// first.
 pub const overflow_bytes = 65536;
 pub const whole_length: u32 = 0;
 

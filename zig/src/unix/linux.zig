@@ -1,11 +1,11 @@
 //! What is Linux's own of unix sockets.
 //!
 //! Facts. An abstract name begins with a zero and its length counts (unix(7)); to bind without a name gives a socket an
-//! abstract one. Descriptors that do not fit into the control buffer are closed by the kernel, and MSG_CTRUNC says so; how many
-//! fit follows from the buffer's length, which must not be rounded up, or one more than asked for may come. Credentials come
-//! before descriptors in it. MSG_TRUNC as an argument makes recvmsg(2) return a datagram's whole length; of a stream it would
-//! throw bytes away. What a socket has sent and nobody has received yet counts against its send buffer, and SIOCOUTQ tells how
-//! much that is (sockios.h).
+//! abstract one. Descriptors that do not fit into the control buffer are closed by the kernel, and MSG_CTRUNC says so;
+//! how many fit follows from the buffer's length, which must not be rounded up, or one more than asked for may come.
+//! Credentials come before descriptors in it. MSG_TRUNC as an argument makes recvmsg(2) return a datagram's whole
+//! length; of a stream it would throw bytes away. What a socket has sent and nobody has received yet counts against its
+//! send buffer, and SIOCOUTQ tells how much that is (sockios.h).
 
 const std = @import("std");
 const linux = @import("../linux.zig");

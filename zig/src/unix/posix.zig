@@ -1,11 +1,11 @@
 //! Unix sockets of Linux, macOS and FreeBSD.
 //!
-//! Facts. A path may fill `sun_path` to its last byte, without a zero. Descriptors come in a control message, whose header and
-//! alignment differ between the systems. What a receiver has no room for is its own affair on some of them.
+//! Facts. A path may fill `sun_path` to its last byte, without a zero. Descriptors come in a control message, whose
+//! header and alignment differ between the systems. What a receiver has no room for is its own affair on some of them.
 //!
 //! Decision. One send and one receive that do all: bytes, the other side's name, descriptors and credentials. Control
-//! messages are laid out and read here; nothing of them crosses the border. What differs is in `linux.zig` and `bsd.zig`
-//! beside this file.
+//! messages are laid out and read here; nothing of them crosses the border. What differs is in `linux.zig` and
+//! `bsd.zig` beside this file.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -81,7 +81,7 @@ pub fn receive(descriptor: i32, bytes: []u8, kind: unix.Kind, room: unix.Room, m
         .{ .base = &overflow, .length = overflow.len },
     };
     var native: NativeAddress = undefined;
-    var control: [spaceOf(system.most_received * @sizeOf(i32)) + system.credentials_bytes]u8 align(@alignOf(ControlHeader)) = undefined;
+    var control: [most_control_bytes]u8 align(@alignOf(ControlHeader)) = undefined;
     var header: sockets.MessageHeader = .{
         .name = &native,
         .name_length = @sizeOf(NativeAddress),
@@ -166,6 +166,9 @@ pub fn spaceOf(data_bytes: usize) usize {
 
 /// Where the data of a control message begins.
 pub const data_offset = std.mem.alignForward(usize, @sizeOf(ControlHeader), system.control_alignment);
+
+/// What a message can bring along at most.
+const most_control_bytes = spaceOf(system.most_received * @sizeOf(i32)) + system.credentials_bytes;
 
 /// SCM_RIGHTS
 const passed_descriptors: u32 = 1;

@@ -1,8 +1,9 @@
 //! Watching files on macOS and FreeBSD: not there.
 //!
-//! Facts. EVFILT_VNODE of kqueue(2) tells that something has changed in a folder, and not what; it needs a descriptor of each
-//! file, and its events come from the queue that the descriptor is registered with. FSEvents of macOS calls back on threads
-//! of its own. Nothing of that is a descriptor that is readable when there are events, as inotify(7) is.
+//! Facts. EVFILT_VNODE of kqueue(2) tells that something has changed in a folder, and not what; it needs a descriptor
+//! of each file, and its events come from the queue that the descriptor is registered with. FSEvents of macOS calls
+//! back on threads of its own. Nothing of that is a descriptor that is readable when there are events, as inotify(7)
+//! is.
 //!
 //! Decision. Every call says so.
 

@@ -15,6 +15,13 @@ const ipv6 = library.socket.Address.ipv6;
 
 const is_macos = builtin.os.tag == .macos;
 
+const signals = @import("bsd/signals.zig");
+
+pub const Handler = signals.Handler;
+pub const Signal = signals.Signal;
+pub const SignalStorm = signals.SignalStorm;
+pub const signalThread = signals.signalThread;
+
 /// The errno values that the contract names, and those that the tests provoke.
 pub const Errno = struct {
     pub const not_permitted = 1; // EPERM
@@ -51,38 +58,6 @@ pub const Errno = struct {
     pub const not_implemented = 78; // ENOSYS
 };
 
-pub const has_local_pairs = true;
-pub const has_pipes = true;
-pub const has_files = true;
-pub const has_duplicates = true;
-pub const has_descriptor_limit = true;
-pub const has_signals = true;
-pub const has_watching = false;
-pub const has_processes = false;
-pub const has_terminals = true;
-pub const has_speed_constants = false;
-pub const has_unix_datagrams = true;
-pub const has_unix_pairs = true;
-pub const has_passing = true;
-pub const has_credentials = true;
-pub const has_abstract_names = false;
-/// A vectored call has a limit of parts, above which it does nothing.
-pub const refuses_many_parts = true;
-/// The reset of a connection is told to one call; from then on it is at its end.
-pub const forgets_resets = true;
-pub const has_shared_ports = true;
-pub const has_status_flags = true;
-
-/// unix(4)
-pub const loopback_interface = "lo0";
-pub const longest_path_bytes = 104;
-
-pub const steps_of_slow_fuzz = 6_000;
-pub const more_than_a_poll_fetches = 1500;
-
-/// What the kernel gives of a socket's buffer for each byte that is asked for.
-pub const buffer_factor = 1;
-
 pub const Thread = c.pthread_t;
 
 pub fn currentThread() Thread {
@@ -105,9 +80,15 @@ pub fn openPair() ![2]i32 {
     return ends;
 }
 
-/// POSIX promises the lowest free number.
-pub fn openPairWithNumber(_: i32) ![2]i32 {
-    return openPair();
+/// POSIX promises the lowest free number, but another thread may have closed one.
+pub fn openPairWithNumber(number: i32) ![2]i32 {
+    const ends = try openPair();
+    if (ends[0] == number) return ends;
+    if (ends[1] == number) return .{ ends[1], ends[0] };
+    defer close(ends[0]);
+    errdefer close(ends[1]);
+    try duplicateTo(ends[0], number);
+    return .{ number, ends[1] };
 }
 
 pub fn openPipe() ![2]i32 {
@@ -164,6 +145,12 @@ pub fn close(descriptor: i32) void {
 
 pub fn duplicate(descriptor: i32) !i32 {
     return support.check(resultOf(c.dup(descriptor)));
+}
+
+/// Makes `number` refer to what `descriptor` refers to, whatever it was before.
+pub fn duplicateTo(descriptor: i32, number: i32) !void {
+    try support.expectResult(number, resultOf(c.dup2(descriptor, number)));
+    _ = try support.check(resultOf(fcntl(number, Command.set_descriptor_flags, close_on_exec)));
 }
 
 /// poll(2). Returns 0 when it took too long.
@@ -304,96 +291,19 @@ pub fn openForAppending(path: [*:0]const u8) !i32 {
     return descriptor;
 }
 
+/// A regular file, which has no name any more.
+pub fn openUnfit() !i32 {
+    const path = "bun-reactor-unfit";
+    const descriptor = try openForAppending(path);
+    errdefer close(descriptor);
+    _ = try support.check(removeFile(path));
+    return descriptor;
+}
+
+pub const closeUnfit = close;
+
 pub fn removeFile(path: [*:0]const u8) i32 {
     return resultOf(c.unlink(path));
-}
-
-/// A handler of a signal, without SA_RESTART, for as long as a test runs. It counts.
-pub const Handler = struct {
-    signal: c.SIG,
-    old: c.Sigaction,
-
-    var count: std.atomic.Value(u32) = .init(0);
-
-    pub fn install(signal: Signal) Handler {
-        count.store(0, .release);
-        var handler: Handler = .{ .signal = numberOf(signal), .old = undefined };
-        var mask: c.sigset_t = undefined;
-        std.debug.assert(c.sigemptyset(&mask) == 0);
-        const action: c.Sigaction = .{ .handler = .{ .handler = countOne }, .mask = mask, .flags = 0 };
-        std.debug.assert(c.sigaction(handler.signal, &action, &handler.old) == 0);
-        return handler;
-    }
-
-    /// How often the latest handler has run.
-    pub fn seen() u32 {
-        return count.load(.acquire);
-    }
-
-    pub fn remove(handler: *Handler) void {
-        std.debug.assert(c.sigaction(handler.signal, &handler.old, null) == 0);
-    }
-
-    fn countOne(_: c.SIG) callconv(.c) void {
-        _ = count.fetchAdd(1, .acq_rel);
-    }
-};
-
-/// SIGUSR1 and SIGPIPE.
-pub const Signal = enum { user, pipe };
-
-/// Sends SIGUSR1 to a thread of this process; one that has ended gets none.
-pub fn signalThread(thread: Thread) !void {
-    const result = c.pthread_kill(thread, .USR1);
-    if (result != Errno.no_process) try support.expectResult(0, result);
-}
-
-/// Sends SIGUSR1 to the thread that started it, again and again, from a thread of its own.
-pub const SignalStorm = struct {
-    target: Thread,
-    interval_ns: i64,
-    state: std.atomic.Value(State),
-    thread: std.Thread,
-
-    const State = enum(u8) { blows, is_to_pause, pauses, is_to_end };
-
-    pub fn start(storm: *SignalStorm, interval_ns: i64) !void {
-        storm.target = currentThread();
-        storm.interval_ns = interval_ns;
-        storm.state = .init(.blows);
-        storm.thread = try std.Thread.spawn(.{}, blow, .{storm});
-    }
-
-    /// No signal comes after it.
-    pub fn pause(storm: *SignalStorm) void {
-        storm.state.store(.is_to_pause, .release);
-        while (storm.state.load(.acquire) != .pauses) support.yield();
-    }
-
-    pub fn stop(storm: *SignalStorm) void {
-        storm.state.store(.is_to_end, .release);
-        storm.thread.join();
-    }
-
-    fn blow(storm: *SignalStorm) void {
-        const io = std.Io.Threaded.global_single_threaded.io();
-        while (true) {
-            switch (storm.state.load(.acquire)) {
-                .blows => signalThread(storm.target) catch |failure| std.debug.panic("no signal can be sent: {t}", .{failure}),
-                .is_to_pause => storm.state.store(.pauses, .release),
-                .pauses => {},
-                .is_to_end => return,
-            }
-            io.sleep(.fromNanoseconds(storm.interval_ns), .awake) catch |failure| std.debug.panic("the storm cannot sleep: {t}", .{failure});
-        }
-    }
-};
-
-fn numberOf(signal: Signal) c.SIG {
-    return switch (signal) {
-        .user => .USR1,
-        .pipe => .PIPE,
-    };
 }
 
 pub fn currentUser() library.unix.Credentials {

@@ -41,13 +41,13 @@ pub const Pair = struct {
     /// The bytes have arrived when it returns.
     pub fn peerWrites(pair: Pair, bytes: []const u8) !void {
         try write(pair.peer, bytes);
-        if (!system.has_local_pairs) try untilReady(pair.own, .readable);
+        if (!support.features.has_local_pairs) try untilReady(pair.own, .readable);
     }
 
     /// Writes until nothing more fits; returns how many bytes that were.
     pub fn fill(pair: Pair) !usize {
         var total = try fillOnce(pair.own);
-        if (system.has_local_pairs) return total;
+        if (support.features.has_local_pairs) return total;
         // What is on its way to the peer makes room a moment later.
         while (try support.check(system.waitUntilReady(pair.own, .writable, delivery_ns)) > 0) total += try fillOnce(pair.own);
         return total;
@@ -58,7 +58,7 @@ pub const Pair = struct {
         var total: usize = 0;
         while (true) {
             total += try drain(pair.peer);
-            if (total >= count or system.has_local_pairs) break;
+            if (total >= count or support.features.has_local_pairs) break;
             try untilReady(pair.peer, .readable);
         }
         try std.testing.expectEqual(count, total);
@@ -199,10 +199,10 @@ pub fn untilReady(descriptor: i32, direction: Direction) !void {
 
 /// Room for many descriptors at once, for as long as a test runs.
 pub const RoomForDescriptors = struct {
-    limit: if (system.has_descriptor_limit) system.DescriptorLimit else void,
+    limit: if (support.features.has_descriptor_limit) system.DescriptorLimit else void,
 
     pub fn make(count: u64) !RoomForDescriptors {
-        if (!system.has_descriptor_limit) return .{ .limit = {} };
+        if (!support.features.has_descriptor_limit) return .{ .limit = {} };
         const limit: system.DescriptorLimit = try .read();
         if (limit.most < count) return support.skip("the hard limit of descriptors is too low");
         try limit.set(@max(limit.current, count));
@@ -210,7 +210,7 @@ pub const RoomForDescriptors = struct {
     }
 
     pub fn giveBack(room: RoomForDescriptors) void {
-        if (!system.has_descriptor_limit) return;
+        if (!support.features.has_descriptor_limit) return;
         room.limit.set(room.limit.current) catch |failure| std.debug.panic("the limit of descriptors stays raised: {t}", .{failure});
     }
 };

@@ -10,6 +10,13 @@ const ipv6 = library.socket.Address.ipv6;
 const linux = library.linux;
 const names = std.os.linux;
 
+const signals = @import("linux/signals.zig");
+
+pub const Handler = signals.Handler;
+pub const Signal = signals.Signal;
+pub const SignalStorm = signals.SignalStorm;
+pub const signalThread = signals.signalThread;
+
 /// The errno values that the contract names, and those that the tests provoke.
 pub const Errno = struct {
     pub const not_permitted = 1; // EPERM
@@ -46,38 +53,6 @@ pub const Errno = struct {
     pub const in_progress = 115; // EINPROGRESS
 };
 
-pub const has_local_pairs = true;
-pub const has_pipes = true;
-pub const has_files = true;
-pub const has_duplicates = true;
-pub const has_descriptor_limit = true;
-pub const has_signals = true;
-pub const has_watching = true;
-pub const has_processes = true;
-pub const has_terminals = true;
-pub const has_speed_constants = true;
-pub const has_unix_datagrams = true;
-pub const has_unix_pairs = true;
-pub const has_passing = true;
-pub const has_credentials = true;
-pub const has_abstract_names = true;
-/// A vectored call has a limit of parts, above which it does nothing.
-pub const refuses_many_parts = true;
-/// The reset of a connection is told to one call; from then on it is at its end.
-pub const forgets_resets = true;
-pub const has_shared_ports = true;
-pub const has_status_flags = true;
-
-/// unix(7)
-pub const loopback_interface = "lo";
-pub const longest_path_bytes = 108;
-
-pub const steps_of_slow_fuzz = 6_000;
-pub const more_than_a_poll_fetches = 1500;
-
-/// What the kernel gives of a socket's buffer for each byte that is asked for.
-pub const buffer_factor = 2;
-
 pub const Thread = i32;
 
 pub fn currentThread() Thread {
@@ -108,9 +83,15 @@ pub fn openPair() ![2]i32 {
     return ends;
 }
 
-/// POSIX promises the lowest free number.
-pub fn openPairWithNumber(_: i32) ![2]i32 {
-    return openPair();
+/// POSIX promises the lowest free number, but another thread may have closed one.
+pub fn openPairWithNumber(number: i32) ![2]i32 {
+    const ends = try openPair();
+    if (ends[0] == number) return ends;
+    if (ends[1] == number) return .{ ends[1], ends[0] };
+    defer close(ends[0]);
+    errdefer close(ends[1]);
+    try duplicateTo(ends[0], number);
+    return .{ number, ends[1] };
 }
 
 pub fn openPipe() ![2]i32 {
@@ -319,94 +300,19 @@ pub fn openForAppending(path: [*:0]const u8) !i32 {
     return support.check(linux.call(.openat, .{ working_folder, path, read_write | append | create | type_cloexec, 0o600 }));
 }
 
+/// A regular file, which has no name any more.
+pub fn openUnfit() !i32 {
+    const path = "bun-reactor-unfit";
+    const descriptor = try openForAppending(path);
+    errdefer close(descriptor);
+    _ = try support.check(removeFile(path));
+    return descriptor;
+}
+
+pub const closeUnfit = close;
+
 pub fn removeFile(path: [*:0]const u8) i32 {
     return linux.call(.unlinkat, .{ working_folder, path, 0 });
-}
-
-/// A handler of a signal, without SA_RESTART, for as long as a test runs. It counts.
-pub const Handler = struct {
-    signal: names.SIG,
-    old: names.Sigaction,
-
-    var count: std.atomic.Value(u32) = .init(0);
-
-    pub fn install(signal: Signal) Handler {
-        count.store(0, .release);
-        var handler: Handler = .{ .signal = numberOf(signal), .old = undefined };
-        const action: names.Sigaction = .{ .handler = .{ .handler = countOne }, .mask = names.sigemptyset(), .flags = 0 };
-        std.debug.assert(names.sigaction(handler.signal, &action, &handler.old) == 0);
-        return handler;
-    }
-
-    /// How often the latest handler has run.
-    pub fn seen() u32 {
-        return count.load(.acquire);
-    }
-
-    pub fn remove(handler: *Handler) void {
-        std.debug.assert(names.sigaction(handler.signal, &handler.old, null) == 0);
-    }
-
-    fn countOne(_: names.SIG) callconv(.c) void {
-        _ = count.fetchAdd(1, .acq_rel);
-    }
-};
-
-/// SIGUSR1 and SIGPIPE.
-pub const Signal = enum { user, pipe };
-
-/// Sends SIGUSR1 to a thread of this process; one that has ended gets none.
-pub fn signalThread(thread: Thread) !void {
-    const result = linux.call(.tgkill, .{ names.getpid(), thread, @intFromEnum(names.SIG.USR1) });
-    if (result != -Errno.no_process) try support.expectResult(0, result);
-}
-
-/// Sends SIGUSR1 to the thread that started it, again and again (timer_create(2), SIGEV_THREAD_ID).
-pub const SignalStorm = struct {
-    identifier: i32,
-
-    pub fn start(storm: *SignalStorm, interval_ns: i64) !void {
-        const SignalEvent = extern struct { value: usize, signal: i32, notify: i32, thread_id: i32, reserved: [44]u8 };
-        comptime std.debug.assert(@sizeOf(SignalEvent) == 64);
-        const clock_monotonic = 1;
-        const notify_thread = 4;
-        const event: SignalEvent = .{
-            .value = 0,
-            .signal = @intFromEnum(names.SIG.USR1),
-            .notify = notify_thread,
-            .thread_id = names.gettid(),
-            .reserved = @splat(0),
-        };
-        if (linux.call(.timer_create, .{ clock_monotonic, &event, &storm.identifier }) != 0) {
-            return support.skip("this host has no timer that signals a thread");
-        }
-        storm.set(interval_ns);
-    }
-
-    /// No signal comes after it.
-    pub fn pause(storm: *SignalStorm) void {
-        storm.set(0);
-    }
-
-    pub fn stop(storm: *SignalStorm) void {
-        std.debug.assert(linux.call(.timer_delete, .{storm.identifier}) == 0);
-    }
-
-    fn set(storm: *SignalStorm, interval_ns: i64) void {
-        const setting: extern struct { interval: linux.Timespec, value: linux.Timespec } = .{
-            .interval = .fromNanoseconds(interval_ns),
-            .value = .fromNanoseconds(interval_ns),
-        };
-        const no_old: ?*anyopaque = null;
-        std.debug.assert(linux.call(.timer_settime, .{ storm.identifier, 0, &setting, no_old }) == 0);
-    }
-};
-
-fn numberOf(signal: Signal) names.SIG {
-    return switch (signal) {
-        .user => .USR1,
-        .pipe => .PIPE,
-    };
 }
 
 pub fn currentUser() library.unix.Credentials {

@@ -41,38 +41,6 @@ pub const Errno = struct {
     pub const address_in_use = 4091; // EADDRINUSE
 };
 
-pub const has_local_pairs = false;
-pub const has_pipes = false;
-pub const has_files = false;
-pub const has_duplicates = false;
-pub const has_descriptor_limit = false;
-pub const has_signals = false;
-pub const has_watching = false;
-pub const has_processes = false;
-pub const has_terminals = false;
-pub const has_speed_constants = false;
-pub const has_unix_datagrams = false;
-pub const has_unix_pairs = false;
-pub const has_passing = false;
-pub const has_credentials = false;
-pub const has_abstract_names = false;
-/// A vectored call has a limit of parts, above which it does nothing.
-pub const refuses_many_parts = false;
-/// The reset of a connection is told to one call; from then on it is at its end.
-pub const forgets_resets = false;
-pub const has_shared_ports = false;
-pub const has_status_flags = false;
-
-/// A zero follows.
-pub const loopback_interface = "1";
-pub const longest_path_bytes = 107;
-
-pub const steps_of_slow_fuzz = 3_000;
-pub const more_than_a_poll_fetches = 600;
-
-/// What the kernel gives of a socket's buffer for each byte that is asked for.
-pub const buffer_factor = 1;
-
 pub const Thread = u32;
 
 pub fn currentThread() Thread {
@@ -230,6 +198,16 @@ pub fn hasUnixSockets() bool {
     return true;
 }
 
+/// A handle that is no socket: an event's.
+pub fn openUnfit() !i32 {
+    const handle = CreateEventA(null, 1, 0, null) orelse return error.SystemCallFailed;
+    return @intCast(@intFromPtr(handle));
+}
+
+pub fn closeUnfit(number: i32) void {
+    std.debug.assert(CloseHandle(toHandle(number)) != 0);
+}
+
 pub fn removeFile(path: [*:0]const u8) i32 {
     return if (DeleteFileA(path) != 0) 0 else -Errno.no_entry;
 }
@@ -292,6 +270,8 @@ const family_ipv6 = 23;
 const type_stream = 1;
 const handle_is_inherited: u32 = 1;
 
+extern "kernel32" fn CloseHandle(handle: *anyopaque) callconv(.winapi) i32;
+extern "kernel32" fn CreateEventA(security: ?*anyopaque, is_manual: i32, is_set: i32, name: ?[*:0]const u8) callconv(.winapi) ?*anyopaque;
 extern "kernel32" fn DeleteFileA(path: [*:0]const u8) callconv(.winapi) i32;
 extern "kernel32" fn GetCurrentThreadId() callconv(.winapi) u32;
 extern "kernel32" fn GetHandleInformation(handle: *anyopaque, flags: *u32) callconv(.winapi) i32;

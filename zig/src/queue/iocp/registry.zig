@@ -1,6 +1,6 @@
 //! The registrations of a queue, and what has to be done about them.
 //!
-//! Everything here happens under the lock, which is never held while a thread waits.
+//! Everything here happens under the lock. Nobody holds it while waiting, but for the one who ends the queue.
 
 const std = @import("std");
 const afd = @import("afd.zig");
@@ -63,7 +63,7 @@ pub const Registry = struct {
     /// may still write to is given up, and with it all that leads to it.
     pub fn destroy(registry: *Registry) void {
         registry.lock();
-        while (registry.table.first()) |registration| registry.remove(registration);
+        registry.removeAll();
         var waits: u32 = 0;
         while (registry.outstanding > 0 and waits < most_waits) {
             var packets: [settle_packets]Packet = undefined;
@@ -180,6 +180,13 @@ pub const Registry = struct {
         if (registration.isIdle()) registry.free(registration);
     }
 
+    /// What is removed from a place may be followed there by an entry behind it, and by none before it.
+    fn removeAll(registry: *Registry) void {
+        for (0..registry.table.places.len) |place| {
+            while (registry.table.places[place]) |registration| registry.remove(registration);
+        }
+    }
+
     /// A poll of the queue begins. What was found for others than edges, and did not fit into the ring, is found again in this
     /// poll or is not so any more; those sources keep their places, so that each has its turn.
     pub fn beginPoll(registry: *Registry) void {
@@ -191,7 +198,8 @@ pub const Registry = struct {
         var each = registry.ready.first;
         while (each) |node| : (each = node.next) {
             const registration = Registration.fromReadyNode(node);
-            if (registration.delivery != .edge) registration.found = 0;
+            const is_asked_again = registration.delivery != .edge and registration.poll_list == .due;
+            if (is_asked_again) registration.found = 0;
         }
     }
 

@@ -42,12 +42,6 @@ pub const Table = struct {
         table.count -= 1;
     }
 
-    /// Any of those that are left.
-    pub fn first(table: *const Table) ?*Registration {
-        for (table.places) |place| if (place) |registration| return registration;
-        return null;
-    }
-
     pub fn deinit(table: *Table) void {
         if (table.places.len > 0) windows.free(@ptrCast(table.places.ptr));
         table.* = .{};

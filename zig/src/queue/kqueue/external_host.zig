@@ -1,5 +1,5 @@
-//! Linux as the host of a kqueue(2) that is a library: what the contract suite needs to run over one. Such a library needs
-//! the C library, and leaves its errors in that one's variable.
+//! Linux as the host of a kqueue(2) that is a library: what the contract suite needs to run over one. Such a library
+//! needs the C library, and leaves its errors in that one's variable.
 
 const linux = @import("../../linux.zig");
 

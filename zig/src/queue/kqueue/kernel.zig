@@ -1,12 +1,12 @@
 //! kqueue(2) as the system declares it, and the little that the backend needs of its host besides.
 //!
 //! Facts. The structure of an event is 32 bytes on macOS; FreeBSD has added four numbers for extensions in version 12,
-//! and made it 64. Names and most numbers are the same; EVFILT_USER is -10 on macOS and -11 on FreeBSD. Out-of-band data has
-//! a filter of its own on macOS (EVFILT_EXCEPT with NOTE_OOB) and none on FreeBSD.
+//! and made it 64. Names and most numbers are the same; EVFILT_USER is -10 on macOS and -11 on FreeBSD. Out-of-band
+//! data has a filter of its own on macOS (EVFILT_EXCEPT with NOTE_OOB) and none on FreeBSD.
 //!
-//! On Linux there is no kqueue(2). Implementations of it as a library exist, with the structure of macOS and either number of
-//! EVFILT_USER; the contract suite runs over one of them (`-Dqueue=kqueue`), so that this backend is tried out on every
-//! machine. Only there the host is Linux.
+//! On Linux there is no kqueue(2). Implementations of it as a library exist, with the structure of macOS and either
+//! number of EVFILT_USER; the contract suite runs over one of them (`-Dqueue=kqueue`), so that this backend is tried
+//! out on every machine. Only there the host is Linux.
 
 const std = @import("std");
 const builtin = @import("builtin");

@@ -1,19 +1,19 @@
 //! What the backend for kqueue(2) remembers of each registered descriptor, in a table by number.
 //!
 //! Facts. The kernel knows filters, not registrations: a descriptor has up to three of them, each with its own 64 bits
-//! for the user, and an event is one of a filter. It has no notion of "there already" or "not there": EV_ADD replaces what is
-//! there, and whatever asks for a filter without EV_ADD overwrites its 64 bits. When a number is closed, its filters are gone
-//! at once, also while a duplicate is open, and nobody is told.
+//! for the user, and an event is one of a filter. It has no notion of "there already" or "not there": EV_ADD replaces
+//! what is there, and whatever asks for a filter without EV_ADD overwrites its 64 bits. When a number is closed, its
+//! filters are gone at once, also while a duplicate is open, and nobody is told.
 //!
 //! Decision. The queue owns a table, so that what the contract promises for a descriptor can hold over its filters: the
 //! token, that a one-shot registration reports once though two filters can, that the ends of both halves together are a
-//! hang-up, and where its event of the current poll is, to be joined. The 64 bits of a filter are a serial number that each
-//! arming gets anew: an event that another thread fetched before it does not match, and is dropped. The kernel
-//! stays the judge of what is there: who finds a descriptor in the table asks it (`kqueue.zig`), because the number may have
-//! been closed meanwhile.
+//! hang-up, and where its event of the current poll is, to be joined. The 64 bits of a filter are a serial number that
+//! each arming gets anew: an event that another thread fetched before it does not match, and is dropped. The kernel
+//! stays the judge of what is there: who finds a descriptor in the table asks it (`kqueue.zig`), because the number may
+//! have been closed meanwhile.
 //!
-//! A mutex guards the table. It is held for the changes of one registration, or to translate one batch of events, and never
-//! while a poll waits.
+//! A mutex guards the table. It is held for the changes of one registration, or to translate one batch of events, and
+//! never while a poll waits.
 
 const std = @import("std");
 const kernel = @import("kernel.zig");
@@ -104,7 +104,8 @@ pub const Registration = extern struct {
     /// Both together are a hang-up; the kernel tells each alone.
     has_read_ended: bool,
     has_write_ended: bool,
-    /// Level-triggered: a filter that reports changes has told an end, and was made to report it for as long as it lasts.
+    /// Level-triggered: a filter that reports changes has told an end, and was made to report it for as long as it
+    /// lasts.
     does_last: bool,
 
     pub const absent: Registration = std.mem.zeroes(Registration);
@@ -174,8 +175,8 @@ pub const Registration = extern struct {
         }
     }
 
-    /// A read stops before out-of-band data and leaves bytes behind it, of which no change tells. Where no filter tells of such data,
-    /// bytes of a socket may always be followed by it.
+    /// A read stops before out-of-band data and leaves bytes behind it, of which no change tells. Where no filter tells
+    /// of such data, bytes of a socket may always be followed by it.
     fn toldWithBytes(registration: *const Registration) u32 {
         const is_edge = !registration.is_level and !registration.is_one_shot;
         const is_uncertain = !kernel.has_out_of_band and is_edge and registration.kind == .socket;
@@ -190,8 +191,9 @@ pub const Registration = extern struct {
         };
     }
 
-    /// The error of a connection that has failed comes with the end, as its number. The end of the half that sends comes after
-    /// our own shutdown as well, and is not the peer's; nor can we be sent anything that a reader would have to know.
+    /// The error of a connection that has failed comes with the end, as its number. The end of the half that sends
+    /// comes after our own shutdown as well, and is not the peer's; nor can we be sent anything that a reader would
+    /// have to know.
     fn endOfSocket(registration: *const Registration, event: *const Event) u32 {
         if (event.filter_flags != 0) return hang_up | Readiness.failed;
         if (registration.has_read_ended and registration.has_write_ended) return hang_up;
