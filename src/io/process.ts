@@ -27,7 +27,7 @@ import { ProcessGroup } from "./process-group.ts";
 export type { ChildStream } from "./child-pipes.ts";
 
 export interface ProcessOptions {
-  /** By default `"ignore"`. */
+  /** By default `"ignore"`. On Windows what the child does not read of a pipe lies in memory, without a limit. */
   readonly stdin?: ChildStream | undefined;
   /** By default `"pipe"`: what nobody reads stops the child once the pipe is full. */
   readonly stdout?: ChildStream | undefined;

@@ -23,7 +23,7 @@ import { connectToSelf, openReactor, type Way, WAYS } from "../support/loopback.
 import { temporaryPath } from "../support/temporary.ts";
 import { NAMES, type TemporaryName } from "../support/unix.ts";
 import { tlsOver, tlsToSelf } from "../support/tls.ts";
-import { testUnless } from "../support/platform.ts";
+import { gap, testUnless } from "../support/platform.ts";
 import { NEEDS_UNIX_SOCKETS, firstOf, needs } from "../support/needs.ts";
 
 beforeAll(openReactor);
@@ -136,13 +136,19 @@ function* childPipes(): Operation<OneWayPair> {
   return { writer: stdin, reader: stdout };
 }
 
-/** A program that writes what it reads. */
-const COPYING =
-  process.platform === "win32" ? [process.execPath, "--eval", "process.stdin.pipe(process.stdout)"] : ["cat"];
+/** Writes what it reads, and reads no more before that is done: streams of Bun's would read ahead without a limit. */
+const COPY_BY_HAND = `
+const { readSync, writeSync } = require("node:fs");
+const buffer = Buffer.alloc(65_536);
+for (let bytes; (bytes = read()) > 0; ) for (let at = 0; at < bytes; ) at += writeSync(1, buffer, at, bytes - at);
+function read() { try { return readSync(0, buffer); } catch (error) { if (error.code === "EOF") return 0; throw error; } }
+`;
+const COPYING = process.platform === "win32" ? [process.execPath, "--eval", COPY_BY_HAND] : ["cat"];
 
 /** `blockOn` has children only where a descriptor tells of their end. */
 function wayLacksChildren(way: Way): string | null {
-  return way === WAYS[1]![1] ? needs("processesInBlockOn") : null;
+  if (way === WAYS[1]![1] && needs("processesInBlockOn") !== null) return needs("processesInBlockOn");
+  return gap({ win32: "Bun 1.4.5 does not tell on win32 when a pipe has taken what was written" });
 }
 
 function* foreignSockets(): Operation<StreamPair> {

@@ -27,7 +27,7 @@ import { withoutNoise } from "../support/noise.ts";
 import { patient } from "../support/patience.ts";
 import { temporaryPath } from "../support/temporary.ts";
 import { NEEDS_VFORK } from "../support/needs.ts";
-import { testUnless } from "../support/platform.ts";
+import { gap, testUnless } from "../support/platform.ts";
 
 const IS_WINDOWS = process.platform === "win32";
 
@@ -79,16 +79,19 @@ describe("the pipes of a child", () => {
       yield* child.stop();
     }));
 
-  test("make a writer wait whose child does not read, and end its wait with the child", () =>
-    run(function* main() {
-      const child = yield* start(STAY, { stdin: "pipe" });
-      expect(yield* child.stdout.readUntil("\n")).not.toBeNull();
-      const writing = yield* spawn(() => errorOf(child.stdin.write(new Uint8Array(8_000_000))));
-      yield* yieldNow();
-      expect(writing.state).toBe("suspended");
-      yield* child.stop();
-      expect(yield* join(writing)).toBeInstanceOf(Error);
-    }));
+  testUnless(gap({ win32: "Bun 1.4.5 does not tell on win32 when a pipe has taken what was written" }))(
+    "make a writer wait whose child does not read, and end its wait with the child",
+    () =>
+      run(function* main() {
+        const child = yield* start(STAY, { stdin: "pipe" });
+        expect(yield* child.stdout.readUntil("\n")).not.toBeNull();
+        const writing = yield* spawn(() => errorOf(child.stdin.write(new Uint8Array(8_000_000))));
+        yield* yieldNow();
+        expect(writing.state).toBe("suspended");
+        yield* child.stop();
+        expect(yield* join(writing)).toBeInstanceOf(Error);
+      }),
+  );
 
   test("are two for what a program prints and what it complains of", () =>
     run(function* main() {

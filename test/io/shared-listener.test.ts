@@ -18,6 +18,8 @@ import { nativeSystem } from "../../src/native/system.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { errorOf, openReactor } from "../support/loopback.ts";
 import { TestReactor } from "../support/reactors.ts";
+import { testUnless } from "../support/platform.ts";
+import { needs } from "../support/needs.ts";
 
 const HERE = { port: 0, host: "127.0.0.1" };
 
@@ -125,7 +127,7 @@ describe("a place that is reserved", () => {
   beforeAll(openReactor);
   expectNothingLeftBehind();
 
-  test("is handed no connection, and can be listened on with reusePort", async () => {
+  testUnless(needs("reusePort"))("is handed no connection, and can be listened on with reusePort", async () => {
     await run(function* () {
       using reserved = yield* reserve(HERE);
       const { address } = reserved;
@@ -145,7 +147,7 @@ describe("a place that is reserved", () => {
     });
   });
 
-  test("must not be in use", async () => {
+  testUnless(needs("reusePort"))("must not be in use", async () => {
     await run(function* () {
       using listener = yield* listen(HERE);
       expect(yield* errorOf(reserve(listener.address))).toMatchObject({ code: "EADDRINUSE", syscall: "listen" });

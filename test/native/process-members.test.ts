@@ -12,7 +12,9 @@ testUnless(NO_PS)(
     const leader = Bun.spawn(["sh", "-c", script], { detached: true, stdio: ["ignore", "pipe", "ignore"] });
     const reader = leader.stdout.getReader();
     expect(new TextDecoder().decode((await reader.read()).value)).toBe("up\n");
-    const members = membersByPs(leader.pid);
+    let members = membersByPs(leader.pid);
+    // Until the child that ends has ended.
+    while (members.length > 2) members = membersByPs(leader.pid);
     process.kill(-leader.pid, "SIGKILL");
     await leader.exited;
     await reader.cancel();

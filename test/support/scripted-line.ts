@@ -3,14 +3,15 @@
  * tests of what waits for it. What is done to it is kept in `log`, each entry with its time.
  */
 
+import { errno } from "./errno.ts";
 import type { System } from "../../src/core/system.ts";
 import type { Line, TerminalMode, TerminalSystem } from "../../src/core/terminal-system.ts";
 import { ScriptedWorld } from "./scripted-world.ts";
 
 const DESCRIPTOR = 100;
 const NOT_A_TERMINAL = -25;
-const IO_ERROR = -5;
-const BUSY = -16;
+const IO_ERROR = -errno.EIO;
+const BUSY = -errno.EBUSY;
 
 export class ScriptedLine extends ScriptedWorld {
   /** The bytes that the driver has not sent. */
