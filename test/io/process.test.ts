@@ -151,7 +151,8 @@ describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
         const child = yield* startProcess(["cat"], { stdin: "pipe", graceMs: NEVER_MS });
         expect(belongingOf(child.pid)).toEqual({ group: child.pid, session: child.pid });
         expect(yield* child.stop()).toEqual({ exitCode: null, signal: "SIGTERM" });
-      }));
+      }),
+    );
 
     testUnless(NEEDS_VFORK).each<[string, () => readonly [readonly string[], ProcessOptions?], object, string]>([
       [
