@@ -1,6 +1,8 @@
 /** Clusters: Workers that share a port start together, and end together, whatever happens to one of them. */
 
 import { describe, expect, test } from "bun:test";
+import { effort } from "../support/effort.ts";
+import { NO_WARNINGS } from "../support/noise.ts";
 import { PRELUDE, Script } from "../support/script.ts";
 
 /** What most Workers here do: echo, and say how many connections they had. What else they do depends on what is sent. */
@@ -60,6 +62,8 @@ function* ask(address, word) {
 
 const NOTHING = JSON.stringify({ more: [], threads: 0 });
 
+const TIMES_IN_TURN = Math.max(2, effort(5));
+
 const ENDED_WELL = { exitCode: 0, signal: null, stderr: "" };
 
 /** The script says what is left, and ends. If it has complained, that is said as well. */
@@ -69,7 +73,10 @@ async function expectNothingLeft(script: Script): Promise<void> {
 }
 
 function startMain(source: string, worker = WORKER): Script {
-  return Script.start(MAIN + source, { files: { "worker.ts": worker, "empty.ts": "setInterval(() => {}, 100_000);" } });
+  return Script.start(MAIN + source, {
+    files: { "worker.ts": worker, "empty.ts": "setInterval(() => {}, 100_000);" },
+    env: NO_WARNINGS,
+  });
 }
 
 describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharing) => {
@@ -153,11 +160,11 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
     await expectNothingLeft(script);
   });
 
-  test("can be started and stopped five times in turn on the same port", async () => {
+  test(`can be started and stopped ${TIMES_IN_TURN} times in turn on the same port`, async () => {
     await using script = startMain(`
       await run(function* () {
         let port = 0;
-        for (let time = 0; time < 5; time++) {
+        for (let time = 0; time < ${TIMES_IN_TURN}; time++) {
           const cluster = yield* startCluster({ worker, workers: 2, port, host: "127.0.0.1", sharing: "${sharing}" });
           port = cluster.address.port;
           yield* ask(cluster.address, "hello");

@@ -1,6 +1,9 @@
 /** What a user's Worker has opened is closed when the Worker is gone, however it went, and disturbs nobody else. */
 
 import { expect, test } from "bun:test";
+import { effort, STRIDE } from "../support/effort.ts";
+import { NO_WARNINGS } from "../support/noise.ts";
+import { patient } from "../support/patience.ts";
 import { PRELUDE, Script } from "../support/script.ts";
 import { describeUnless, gap } from "../support/platform.ts";
 
@@ -55,8 +58,11 @@ const left = async () => {
 
 const NOTHING = JSON.stringify({ more: [], threads: 0 });
 
+const OPENED_IN_TURN = Math.max(3, effort(50));
+const CROWDS = effort(3);
+
 /** Starting 50 Workers takes some seconds, and on a machine that has much else to do a multiple of that. */
-const LONG_MS = 120_000;
+const LONG_MS = patient(120_000);
 
 const ENDED_WELL = { exitCode: 0, signal: null, stderr: "" };
 
@@ -67,7 +73,10 @@ async function expectNothingLeft(script: Script): Promise<void> {
 }
 
 function startMain(source: string, worker = RICH_WORKER): Script {
-  return Script.start(MAIN + source, { files: { "worker.ts": worker, "empty.ts": "setInterval(() => {}, 100_000);" } });
+  return Script.start(MAIN + source, {
+    files: { "worker.ts": worker, "empty.ts": "setInterval(() => {}, 100_000);" },
+    env: NO_WARNINGS,
+  });
 }
 
 describeUnless(gap({ win32: "a process of win32 cannot list what it has open" }))(
@@ -92,17 +101,17 @@ describeUnless(gap({ win32: "a process of win32 cannot list what it has open" })
     });
 
     test(
-      "when 50 were opened and closed in turn",
+      `when ${OPENED_IN_TURN} were opened and closed in turn`,
       async () => {
         await using script = startMain(`
-        for (let time = 0; time < 50; time++) {
+        for (let time = 0; time < ${OPENED_IN_TURN}; time++) {
           const worker = start();
           await messageOf(worker);
           await worker.terminate();
           console.log("closed");
         }
         console.log(await left());`);
-        for (let time = 0; time < 50; time++) expect(await script.line()).toBe("closed");
+        for (let time = 0; time < OPENED_IN_TURN; time++) expect(await script.line()).toBe("closed");
         await expectNothingLeft(script);
       },
       LONG_MS,
@@ -110,14 +119,14 @@ describeUnless(gap({ win32: "a process of win32 cannot list what it has open" })
 
     test("when several were terminated at once", async () => {
       await using script = startMain(`
-      for (let time = 0; time < 3; time++) {
+      for (let time = 0; time < ${CROWDS}; time++) {
         const workers = Array.from({ length: 5 }, () => start());
         await Promise.all(workers.map(messageOf));
         await Promise.all(workers.map((worker) => worker.terminate()));
         console.log("closed");
       }
       console.log(await left());`);
-      for (let time = 0; time < 3; time++) expect(await script.line()).toBe("closed");
+      for (let time = 0; time < CROWDS; time++) expect(await script.line()).toBe("closed");
       await expectNothingLeft(script);
     });
 
@@ -126,7 +135,7 @@ describeUnless(gap({ win32: "a process of win32 cannot list what it has open" })
       ["of the start of their reactor's thread", 20, 'setImmediate(() => parentPort.postMessage("started"));\n'],
     ])("when they were terminated at any moment %s", async (_, turns, start) => {
       await using script = startMain(
-        `for (let time = 0; time < 16; time++) {
+        `for (let time = 0; time < 16; time += ${STRIDE}) {
         const worker = start();
         await messageOf(worker);
         for (let turn = 0; turn < time * ${turns}; turn++) await new Promise((resolve) => setImmediate(resolve));

@@ -18,6 +18,7 @@ import { runScript } from "../support/child.ts";
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { EventCounter } from "../support/libc.ts";
+import { patient } from "../support/patience.ts";
 import { removeFolder } from "../support/temporary.ts";
 import { breakEventQueue, internalsOf, TestReactor, untilParked } from "../support/reactors.ts";
 import { describeUnless, gap, testUnless } from "../support/platform.ts";
@@ -233,7 +234,7 @@ describe("run on the shared reactor", () => {
       }
       count();
       `,
-      { limitMs: 4_000 },
+      { limitMs: patient(4_000) },
     );
     expect({ exitCode, stdout, wasKilled }).toEqual({
       exitCode: 0,

@@ -7,6 +7,12 @@ export function withoutNoise(stderr: string): string {
   return IS_EMULATED ? stderr.replaceAll(OF_FOLDERS, "").replaceAll(OF_SLOWNESS, "") : stderr;
 }
 
+/**
+ * The environment of a program that looks at what its process has open: a warning of slowness in a Worker has Bun open standard
+ * error once more.
+ */
+export const NO_WARNINGS: Readonly<Record<string, string>> = IS_EMULATED ? { NODE_NO_WARNINGS: "1" } : {};
+
 /** Bun says it under wine of each folder that it looks into. */
 const OF_FOLDERS = /^Internal error: directory mismatch .*\r?\n/gm;
 
