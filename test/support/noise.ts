@@ -4,7 +4,8 @@ import { IS_EMULATED } from "./platform.ts";
 
 /** What a program wrote to its standard error, without what it says only because an emulator runs it. */
 export function withoutNoise(stderr: string): string {
-  return IS_EMULATED ? stderr.replaceAll(OF_FOLDERS, "").replaceAll(OF_SLOWNESS, "") : stderr;
+  if (!IS_EMULATED) return stderr;
+  return [OF_FOLDERS, OF_SLOWNESS, OF_TRACES].reduce((text, noise) => text.replaceAll(noise, ""), stderr);
 }
 
 /**
@@ -17,5 +18,7 @@ export const NO_WARNINGS: Readonly<Record<string, string>> = IS_EMULATED ? { NOD
 const OF_FOLDERS = /^Internal error: directory mismatch .*\r?\n/gm;
 
 /** To translate code for the first time takes longer than a task should keep the thread. Workers tell it as well. */
-const OF_SLOWNESS =
-  /^\(node:\d+\) BunReactorWarning: .* kept the thread for \d+ ms .*\r?\n(?:\(Use `bun --trace-warnings .*\r?\n)?/gm;
+const OF_SLOWNESS = /^\(node:\d+\) BunReactorWarning: .* kept the thread for \d+ ms .*\r?\n/gm;
+
+/** What Bun adds to a warning: lines of threads that warn at the same time come in any order. */
+const OF_TRACES = /^\(Use `bun --trace-warnings .*\r?\n/gm;
