@@ -2,7 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { effort } from "../support/effort.ts";
+import { NEEDS_QUICK_WORKERS } from "../support/needs.ts";
 import { NO_WARNINGS } from "../support/noise.ts";
+import { testUnless } from "../support/platform.ts";
 import { PRELUDE, Script } from "../support/script.ts";
 
 /** What most Workers here do: echo, and say how many connections they had. What else they do depends on what is sent. */
@@ -79,6 +81,11 @@ function startMain(source: string, worker = WORKER): Script {
   });
 }
 
+/** Why not to test with one way of sharing again what does not depend on it. */
+function repeated(sharing: string): string | null {
+  return sharing === "kernel" ? null : NEEDS_QUICK_WORKERS;
+}
+
 describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharing) => {
   test("listens on one port, serves, and gives what its Workers return", async () => {
     await using script = startMain(`
@@ -119,7 +126,7 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
     await expectNothingLeft(script);
   });
 
-  test.each([
+  testUnless(repeated(sharing)).each([
     ["throw", "failed: thrown in a Worker", "Error: thrown in a Worker"],
     ["exit", "has ended, with exit code 3, before its task had", ""],
   ])("ends as a whole, and says why, when a Worker does: %s", async (word, words, cause) => {
@@ -144,8 +151,10 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
     await expectNothingLeft(script);
   });
 
-  test("terminates a Worker that does not end otherwise, and ends the others in order", async () => {
-    await using script = startMain(`
+  testUnless(repeated(sharing))(
+    "terminates a Worker that does not end otherwise, and ends the others in order",
+    async () => {
+      await using script = startMain(`
       await run(function* () {
         const cluster = yield* startCluster({ worker, workers: 2, port: 0, host: "127.0.0.1", sharing: "${sharing}", graceMs: 0, cleanupMs: 0 });
         const client = yield* connect(cluster.address);
@@ -156,12 +165,15 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
         client.close();
       });
       say(await left());`);
-    expect(await script.line()).toBe("[false,true]");
-    await expectNothingLeft(script);
-  });
+      expect(await script.line()).toBe("[false,true]");
+      await expectNothingLeft(script);
+    },
+  );
 
-  test(`can be started and stopped ${TIMES_IN_TURN} times in turn on the same port`, async () => {
-    await using script = startMain(`
+  testUnless(repeated(sharing))(
+    `can be started and stopped ${TIMES_IN_TURN} times in turn on the same port`,
+    async () => {
+      await using script = startMain(`
       await run(function* () {
         let port = 0;
         for (let time = 0; time < ${TIMES_IN_TURN}; time++) {
@@ -172,8 +184,9 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
         }
       });
       say(await left());`);
-    await expectNothingLeft(script);
-  });
+      await expectNothingLeft(script);
+    },
+  );
 });
 
 describe("a cluster", () => {

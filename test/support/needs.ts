@@ -30,6 +30,11 @@ export const NEEDS_SHELL = gap({ win32: "this test needs sh" });
 /** Of a test of programs that are ended by Ctrl-C, and say then what they have to say. */
 export const NEEDS_SIGNALS = gap({ win32: "nobody can send a signal to a process of win32" });
 
+/** Of a test of how a cluster ends that is done with one way of sharing already. */
+export const NEEDS_QUICK_WORKERS = gap({
+  "qemu-user": "clusters end alike with either way of sharing, and to start a Worker takes a second here",
+});
+
 /** Of a test that breaks a connection off (SO_LINGER of 0) and looks what the peer is told. */
 export const NEEDS_RESETS = gap({ wine: "wine 8 ends a connection that is to be reset as any other" });
 

@@ -5,8 +5,8 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { checksum, connectTo, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
-import { describeUnless } from "../support/platform.ts";
-import { NEEDS_SIGNALS } from "../support/needs.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_QUICK_WORKERS, NEEDS_SIGNALS } from "../support/needs.ts";
 
 const SHARINGS = [
   ["kernel", "each with its own listener: the kernel spreads the connections"],
@@ -60,6 +60,11 @@ async function echo(socket: Socket, text: string): Promise<string> {
   return String(data);
 }
 
+/** Why not to test with one way of sharing again what does not depend on it. */
+function repeated(sharing: string): string | null {
+  return sharing === "kernel" ? null : NEEDS_QUICK_WORKERS;
+}
+
 describeUnless(NEEDS_SIGNALS).each(SHARINGS)("echo-cluster with --sharing %s", (sharing, words) => {
   test("says where it listens and how, echoes, and tells how many connections each Worker has served", async () => {
     await using cluster = Program.start("echo-cluster.ts", "--workers", "3", "--sharing", sharing);
@@ -79,22 +84,25 @@ describeUnless(NEEDS_SIGNALS).each(SHARINGS)("echo-cluster with --sharing %s", (
     });
   });
 
-  test("takes no more connections once it is told to end, and lets those that are open end by themselves", async () => {
-    const { cluster, port } = await start(sharing, "--workers", "2", "--grace-ms", "60000");
-    await using _cluster = cluster;
-    const socket = await connectTo(port);
-    expect(await echo(socket, "before")).toBe("before");
-    cluster.signal("SIGTERM");
-    await untilRefused(port);
-    expect(await echo(socket, "after")).toBe("after");
-    socket.end("last");
-    expect(String(await receiveAll(socket))).toBe("last");
-    const { counts, exitCode } = await endOf(cluster);
-    expect(sum(counts)).toBeGreaterThanOrEqual(1);
-    expect(exitCode).toBe(143);
-  });
+  testUnless(repeated(sharing))(
+    "takes no more connections once it is told to end, and lets those that are open end by themselves",
+    async () => {
+      const { cluster, port } = await start(sharing, "--workers", "2", "--grace-ms", "60000");
+      await using _cluster = cluster;
+      const socket = await connectTo(port);
+      expect(await echo(socket, "before")).toBe("before");
+      cluster.signal("SIGTERM");
+      await untilRefused(port);
+      expect(await echo(socket, "after")).toBe("after");
+      socket.end("last");
+      expect(String(await receiveAll(socket))).toBe("last");
+      const { counts, exitCode } = await endOf(cluster);
+      expect(sum(counts)).toBeGreaterThanOrEqual(1);
+      expect(exitCode).toBe(143);
+    },
+  );
 
-  test("ends the connections that are left when their grace is over", async () => {
+  testUnless(repeated(sharing))("ends the connections that are left when their grace is over", async () => {
     const { cluster, port } = await start(sharing, "--workers", "2", "--grace-ms", "0");
     await using _cluster = cluster;
     const sockets = await Promise.all(Array.from({ length: 10 }, () => connectTo(port)));
@@ -107,7 +115,7 @@ describeUnless(NEEDS_SIGNALS).each(SHARINGS)("echo-cluster with --sharing %s", (
     expect({ served: sum(counts), exitCode }).toEqual({ served: 10, exitCode: 143 });
   });
 
-  test("ends at once at the second signal", async () => {
+  testUnless(repeated(sharing))("ends at once at the second signal", async () => {
     const { cluster, port } = await start(sharing, "--workers", "2", "--grace-ms", "600000");
     await using _cluster = cluster;
     const socket = await connectTo(port);
@@ -124,7 +132,7 @@ describeUnless(NEEDS_SIGNALS).each(SHARINGS)("echo-cluster with --sharing %s", (
     expect(await cluster.end()).toEqual({ exitCode: 143, stdout: "", stderr: "" });
   });
 
-  test("says in a line that the port is in use", async () => {
+  testUnless(repeated(sharing))("says in a line that the port is in use", async () => {
     await using first = Program.start("echo.ts");
     const port = await first.port();
     const { exitCode, stdout, stderr } = await runToEnd(
