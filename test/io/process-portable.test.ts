@@ -26,6 +26,7 @@ import { errorOf, openReactor, patternOf } from "../support/loopback.ts";
 import { withoutNoise } from "../support/noise.ts";
 import { patient } from "../support/patience.ts";
 import { temporaryPath } from "../support/temporary.ts";
+import { NEEDS_VFORK } from "../support/needs.ts";
 import { gap, testUnless } from "../support/platform.ts";
 
 const IS_WINDOWS = process.platform === "win32";
@@ -193,13 +194,14 @@ describe("the end of a child", () => {
 describe("what cannot be started", () => {
   expectNothingLeftBehind();
 
-  test("is a program that is not there", () =>
+  testUnless(NEEDS_VFORK)("is a program that is not there", () =>
     run(function* main() {
       using path = temporaryPath("no-program");
       const options = { stdin: "pipe", stderr: "pipe" } as const;
       expect(yield* errorOf(startProcess([path.name], options))).toMatchObject({ code: "ENOENT", path: path.name });
       expect((yield* errorOf(startProcess(["no-such-program-anywhere"]))).message).toContain("no such program in PATH");
-    }));
+    }),
+  );
 
   test("is a program in a folder that is not there", () =>
     run(function* main() {
@@ -222,7 +224,8 @@ describe("runProcess", () => {
 
   test("feeds a program, and takes what it writes, and how it ends", () =>
     run(function* main() {
-      const source = "process.stdin.on('data', (data) => process.stdout.write(data)).on('end', () => process.exit(3))";
+      const source =
+        "process.stdin.on('data', (data) => process.stdout.write(data)).on('end', () => process.exitCode = 3)";
       const input = patternOf(200_000);
       const result = yield* runProcess([process.execPath, "--eval", source], { input });
       expect(Buffer.compare(result.stdout, input)).toBe(0);

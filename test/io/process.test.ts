@@ -25,8 +25,8 @@ import { rejectionOf } from "../support/failure.ts";
 import { errorOf, openReactor, patternOf, WAYS } from "../support/loopback.ts";
 import { belongingOf, isAlive, stateOf } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { describeUnless } from "../support/platform.ts";
-import { NEEDS_POSIX_PROGRAMS } from "../support/needs.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
+import { NEEDS_POSIX_PROGRAMS, NEEDS_REAL_TIME_SIGNALS, NEEDS_VFORK } from "../support/needs.ts";
 
 beforeAll(openReactor);
 
@@ -152,7 +152,7 @@ describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
         expect(belongingOf(child.pid)).toEqual({ group: child.pid, session: child.pid });
       }));
 
-    test.each<[string, () => readonly [readonly string[], ProcessOptions?], object, string]>([
+    testUnless(NEEDS_VFORK).each<[string, () => readonly [readonly string[], ProcessOptions?], object, string]>([
       [
         "a program that PATH has not",
         () => [["no-such-program-here"]],
@@ -224,7 +224,7 @@ describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
   });
 
   describe("the end", () => {
-    test("is told with the exit code, or with the signal", () =>
+    testUnless(NEEDS_REAL_TIME_SIGNALS)("is told with the exit code, or with the signal", () =>
       way(function* main() {
         const byItself = yield* startShell("exit 42");
         const byName = yield* startShell("kill -KILL $$");
@@ -236,7 +236,8 @@ describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
         expect(yield* byOneOfTwoNames.wait()).toEqual({ exitCode: null, signal: "SIGABRT" });
         expect(yield* byAnotherOfTwo.wait()).toEqual({ exitCode: null, signal: "SIGIO" });
         expect(yield* byNumber.wait()).toEqual({ exitCode: null, signal: REAL_TIME_SIGNAL });
-      }));
+      }),
+    );
 
     test("is told to all that wait, and again later", () =>
       way(function* main() {

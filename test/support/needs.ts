@@ -42,6 +42,22 @@ export const NEEDS_SHORT_READS = gap({ win32: "a short read proves nothing on wi
 /** Of a test of the reports of an edge source that nobody waits for. */
 export const NEEDS_CHANGES = gap({ win32: "the event queue of win32 reports no change by itself" });
 
+/** Of a test in which Bun is told that a program could not be started: the child says so through memory that it shares. */
+export const NEEDS_VFORK = gap({
+  "qemu-user": "qemu-user makes fork(2) of vfork(2), so Bun learns of no exec that fails",
+});
+
+/** Of a test whose child is ended by a real-time signal. */
+export const NEEDS_REAL_TIME_SIGNALS = gap({ "qemu-user": "qemu-user gives the last real-time signals other numbers" });
+
+/** Of a test that counts the descriptors for which a message had no room. */
+export const NEEDS_EXACT_DESCRIPTORS = gap({
+  "qemu-user": "qemu-user 10 miscounts descriptors that there is no room for",
+});
+
+/** Of a test in which a socket of IPv6 joins a group of IPv4. */
+export const NEEDS_IPV4_GROUPS_OF_IPV6 = gap({ "qemu-user": "qemu-user 10 does not know IP_MULTICAST_IF" });
+
 /** The same, for another reason: the first that applies. */
 export function firstOf(...reasons: readonly (string | null)[]): string | null {
   return reasons.find((reason) => reason !== null) ?? null;
