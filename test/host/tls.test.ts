@@ -548,7 +548,7 @@ describe("the first message of a client", () => {
 test("a program whose sessions are closed ends by itself", async () => {
   await using script = Script.start(`
     import { run } from ${JSON.stringify(fileURLToPath(new URL("../../src/index.ts", import.meta.url)))};
-    import { tlsToSelf } from ${JSON.stringify(new URL("../support/tls.ts", import.meta.url).pathname)};
+    import { tlsToSelf } from ${JSON.stringify(fileURLToPath(new URL("../support/tls.ts", import.meta.url)))};
     await run(function* main() {
       for (let round = 0; round < 3; round++) {
         const { client, server } = yield* tlsToSelf();
@@ -568,8 +568,8 @@ test("without ca those are trusted whom Bun trusts, and no variable turns the ve
   await using script = Script.start(
     `
     import { run } from ${JSON.stringify(fileURLToPath(new URL("../../src/index.ts", import.meta.url)))};
-    import { tlsToSelf } from ${JSON.stringify(new URL("../support/tls.ts", import.meta.url).pathname)};
-    import { EXPIRED, SERVER } from ${JSON.stringify(new URL("../support/certificates.ts", import.meta.url).pathname)};
+    import { tlsToSelf } from ${JSON.stringify(fileURLToPath(new URL("../support/tls.ts", import.meta.url)))};
+    import { EXPIRED, SERVER } from ${JSON.stringify(fileURLToPath(new URL("../support/certificates.ts", import.meta.url)))};
     for (const server of [SERVER, EXPIRED]) {
       await run(function* main() {
         try {
