@@ -8,7 +8,7 @@ import { afterAll, expect, test } from "bun:test";
 import { describeReal } from "../real/support/component.ts";
 import { type PageProgram, readPage, UserProject } from "../support/pages.ts";
 import { patient } from "../support/patience.ts";
-import { firstOf, NEEDS_SHELL } from "../support/needs.ts";
+import { firstOf, needs, NEEDS_SHELL } from "../support/needs.ts";
 import { describeUnless, testUnless, TYPES_CHECKED_NATIVELY } from "../support/platform.ts";
 
 const { programs, text } = readPage("docs/io.md");
@@ -34,11 +34,13 @@ function commandOf({ source }: PageProgram): { command: string; file: string } |
 function testProgram(program: PageProgram): void {
   const start = commandOf(program);
   if (start === null) return;
-  test(`${program.title}: ${start.file} prints what it promises`, async () => {
+  const reason = program.source.includes("openSerial") ? needs("serialPorts") : null;
+  testUnless(reason)(`${program.title}: ${start.file} prints what it promises`, async () => {
     const { command, file } = start;
     project.write(file, program.source);
     const asTest = command.includes("bun test ");
-    await using child = Bun.spawn(["sh", "-c", command.replace(/\bbun /, '"$BUN" ').replace("test ", "test ./")], {
+    const here = command.replace(/\bbun /, '"$BUN" ').replace("test ", `test --timeout ${TEST_LIMIT_MS} ./`);
+    await using child = Bun.spawn(["sh", "-c", here], {
       cwd: project.folder,
       env: { ...process.env, BUN: process.execPath, NO_COLOR: "1", FORCE_COLOR: undefined },
       stdin: "ignore",
@@ -58,6 +60,8 @@ function testProgram(program: PageProgram): void {
 
 /** Only a program that hangs meets it. */
 const LIMIT_MS = patient(20_000);
+/** Bun's own. */
+const TEST_LIMIT_MS = patient(5_000);
 
 const needsZeroMQ = (program: PageProgram): boolean => program.source.includes("support/libzmq.ts");
 

@@ -146,11 +146,13 @@ describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
         expect(yield* textOf(child.stdout)).toBe(`${folder.name}\nred\n`);
       }));
 
-    test("makes the child the leader of a group and a session", () =>
+    testUnless(NEEDS_VFORK)("has made the child the leader of a group and a session, which signals reach", () =>
       way(function* main() {
-        const child = yield* startProcess(["cat"], { stdin: "pipe" });
+        const child = yield* startProcess(["cat"], { stdin: "pipe", graceMs: NEVER_MS });
         expect(belongingOf(child.pid)).toEqual({ group: child.pid, session: child.pid });
-      }));
+        expect(yield* child.stop()).toEqual({ exitCode: null, signal: "SIGTERM" });
+      }),
+    );
 
     testUnless(NEEDS_VFORK).each<[string, () => readonly [readonly string[], ProcessOptions?], object, string]>([
       [
@@ -266,7 +268,7 @@ describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
     test("a scope ends its children before it ends", () =>
       way(function* main() {
         const child = yield* scope(function* inner() {
-          const started = yield* startShell("echo ready; exec sleep 1000");
+          const started = yield* startShell(SLEEPER);
           yield* started.stdout.lines().next();
           return started;
         });
@@ -332,14 +334,16 @@ describeUnless(NEEDS_POSIX_PROGRAMS).each(WAYS)("in %s", (_name, way) => {
 
     test("`using` and `use` end the child too", () =>
       way(function* main() {
-        const used = yield* use(startProcess(["sleep", "1000"]), function* body(child) {
+        const used = yield* use(startShell(SLEEPER), function* body(child) {
+          yield* child.stdout.lines().next();
           expect(isAlive(child.pid)).toBe(true);
           return child;
         });
         expect(used.status).toEqual({ exitCode: null, signal: "SIGTERM" });
         let held: ChildProcess;
         {
-          using child = yield* startProcess(["sleep", "1000"]);
+          using child = yield* startShell(SLEEPER);
+          yield* child.stdout.lines().next();
           held = child;
         }
         expect(yield* held.wait()).toEqual({ exitCode: null, signal: "SIGTERM" });
@@ -499,6 +503,9 @@ function* textOf(stream: ChildProcess["stdout"]): Operation<string> {
 function* numberFrom(child: ChildProcess): Operation<number> {
   return Number((yield* child.stdout.lines().next()).value);
 }
+
+/** Says that it has been started, and does nothing until it is ended. */
+const SLEEPER = "echo ready; exec sleep 1000";
 
 /** Goes on though the group is sent SIGTERM, and does nothing. */
 const WAIT_FOR_EVER = "while :; do sleep 1000; done";

@@ -23,7 +23,8 @@ import { Random } from "../../src/testing/random.ts";
 import { leftSince, openSockets, patternAt, WAYS } from "../support/loopback.ts";
 import { effort } from "../support/effort.ts";
 
-const CONNECTIONS = effort(200);
+/** Of less than 60, chance could leave none that comes to both of its ends. */
+const CONNECTIONS = Math.max(60, effort(200));
 
 /** How a side ends its sending. */
 const ENDINGS = ["shutdown", "shutdown", "shutdown", "close", "reset", "cancel"] as const;
@@ -183,5 +184,5 @@ test.each(WAYS)(`${CONNECTIONS} random connections under %s lose nothing and lea
   expect(complaints.filter((words) => words !== null)).toEqual([]);
   expect(leftSince(before)).toEqual([]);
   // The plan was not so wild that nothing came through.
-  expect(pairs.filter(([left, right]) => left.sawEnd && right.sawEnd).length).toBeGreaterThan(10);
+  expect(pairs.filter(([left, right]) => left.sawEnd && right.sawEnd).length).toBeGreaterThan(CONNECTIONS / 20);
 });

@@ -20,7 +20,8 @@ import { HAS_IPV6, leftSince, openSockets, patternOf, WAYS } from "../support/lo
 import { effort } from "../support/effort.ts";
 
 const SOCKETS = 6;
-const STEPS = effort(3000);
+/** Of less than 600, chance could leave hardly any of a kind. */
+const STEPS = Math.max(600, effort(3000));
 const SLOTS = 8;
 const SLOT_BYTES = 300;
 const LONGEST_BYTES = 400;
@@ -183,9 +184,9 @@ test.each(WAYS)("random datagrams arrive as they were sent, under %s", async (_n
     }
     const fuzz = new Fuzz(endpoints, random);
     yield* fuzz.run();
-    expect(fuzz.received).toBeGreaterThan(1000);
-    expect(fuzz.truncated).toBeGreaterThan(10);
-    expect(fuzz.cancelled).toBeGreaterThan(10);
+    expect(fuzz.received).toBeGreaterThan(STEPS / 3);
+    expect(fuzz.truncated).toBeGreaterThan(STEPS / 300);
+    expect(fuzz.cancelled).toBeGreaterThan(STEPS / 300);
   });
   expect(leftSince(before)).toEqual([]);
 });

@@ -42,9 +42,12 @@ export const NEEDS_SHORT_READS = gap({ win32: "a short read proves nothing on wi
 /** Of a test of the reports of an edge source that nobody waits for. */
 export const NEEDS_CHANGES = gap({ win32: "the event queue of win32 reports no change by itself" });
 
-/** Of a test in which Bun is told that a program could not be started: the child says so through memory that it shares. */
+/**
+ * Of a test of what is true as soon as a child has been started, or of a program that cannot be started: the child has Bun wait,
+ * and tells it through memory that both have.
+ */
 export const NEEDS_VFORK = gap({
-  "qemu-user": "qemu-user makes fork(2) of vfork(2), so Bun learns of no exec that fails",
+  "qemu-user": "qemu-user makes fork(2) of vfork(2): Bun does not wait for exec, and learns of none that fails",
 });
 
 /** Of a test whose child is ended by a real-time signal. */
