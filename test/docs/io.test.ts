@@ -4,7 +4,7 @@
  * needs a server.
  */
 
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect } from "bun:test";
 import { describeReal } from "../real/support/component.ts";
 import { type PageProgram, readPage, UserProject } from "../support/pages.ts";
 import { patient } from "../support/patience.ts";
