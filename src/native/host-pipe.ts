@@ -2,9 +2,10 @@
  * Pipes to children where no event queue tells when a pipe is ready: Windows.
  *
  * Facts. What `Bun.spawn` gives for `"pipe"` reads ahead without a limit, whether somebody reads or not (Bun 1.4.5). A
- * named pipe that `node:net` listens at is read only while its socket is not paused. The callback of a write to it comes at
- * once, though, whether the pipe has taken it or not (Bun 1.4.5 under Wine): what a child does not read lies in memory. A file that is opened by the name of a pipe is that pipe's other end, blocking, as programs
- * expect it (CreateFile).
+ * named pipe that `node:net` listens at is read only while its socket is not paused. The callback of a write to it comes
+ * at once, though, whether the pipe has taken it or not (Bun 1.4.5 under Wine): what a child does not read lies in
+ * memory. A file that is opened by the name of a pipe is that pipe's other end, blocking, as programs expect it
+ * (CreateFile).
  *
  * Decision. Each pipe is a named one with a name that nobody can guess, which is taken from the system as soon as both
  * ends are open. Our socket is paused whenever it has brought something that is not read yet, and one write at a time is

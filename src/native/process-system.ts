@@ -13,7 +13,7 @@ import type { ExitStatus, ProcessOrder, ProcessSystem, StartedProcess } from "..
 import { resultOf } from "./file-system.ts";
 import type { NativeFunctions } from "./library.ts";
 import { absentCall, has, type Platform } from "./platform.ts";
-import { spawnChild } from "./spawn-child.ts";
+import { Child } from "./spawn-child.ts";
 import { windowsProcesses } from "./windows-processes.ts";
 
 export function processSystem(functions: NativeFunctions, platform: Platform): ProcessSystem {
@@ -55,25 +55,7 @@ function withoutDescriptors(system: ProcessSystem, platform: Platform): ProcessS
 
 /** The leader of a session and a group: setsid(2) in the child. */
 function start(order: ProcessOrder): StartedProcess {
-  return new Child(spawnChild(order, { detached: true }));
-}
-
-class Child implements StartedProcess {
-  constructor(private readonly child: Bun.Subprocess) {}
-
-  get processId(): number {
-    return this.child.pid;
-  }
-
-  get status(): ExitStatus | null {
-    const { exitCode, signalCode } = this.child;
-    if (signalCode !== null) return { exitCode: null, signal: signalCode };
-    return exitCode === null ? null : { exitCode, signal: null };
-  }
-
-  get exited(): Promise<unknown> {
-    return this.child.exited;
-  }
+  return new Child(order, { detached: true });
 }
 
 function toStatus(result: number): ExitStatus {

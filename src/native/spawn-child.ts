@@ -2,7 +2,7 @@
 
 import { accessSync, constants, statSync } from "node:fs";
 import { inOtherWords } from "../core/errors.ts";
-import type { ProcessOrder } from "../core/process-system.ts";
+import type { ExitStatus, ProcessOrder, StartedProcess } from "../core/process-system.ts";
 import { errorNumber } from "./error-numbers.ts";
 import { resultOf } from "./file-system.ts";
 import { errorOf } from "./status.ts";
@@ -17,7 +17,7 @@ export interface SpawnManner {
  * Bun restores the default of every signal in the child, and keeps no descriptor open in it but those that are passed.
  * @throws SystemError that names the program or the folder
  */
-export function spawnChild(order: ProcessOrder, manner: SpawnManner): Bun.Subprocess {
+function spawnChild(order: ProcessOrder, manner: SpawnManner): Bun.Subprocess {
   const { command, folder, environment, descriptors } = order;
   refuseMissingFolder(folder);
   try {
@@ -29,6 +29,30 @@ export function spawnChild(order: ProcessOrder, manner: SpawnManner): Bun.Subpro
     });
   } catch (error) {
     throw explain(error, command[0]!);
+  }
+}
+
+/** A child that Bun has started, and of whose end Bun tells. */
+export class Child implements StartedProcess {
+  protected readonly child: Bun.Subprocess;
+
+  /** Starts it; throws what `spawnChild` does. */
+  constructor(order: ProcessOrder, manner: SpawnManner) {
+    this.child = spawnChild(order, manner);
+  }
+
+  get processId(): number {
+    return this.child.pid;
+  }
+
+  get status(): ExitStatus | null {
+    const { exitCode, signalCode } = this.child;
+    if (signalCode !== null) return { exitCode: null, signal: signalCode };
+    return exitCode === null ? null : { exitCode, signal: null };
+  }
+
+  get exited(): Promise<unknown> {
+    return this.child.exited;
   }
 }
 

@@ -10,12 +10,12 @@
  */
 
 import { constants } from "node:os";
-import type { ExitStatus, ProcessOrder, ProcessSystem, StartedProcess } from "../core/process-system.ts";
+import type { ProcessOrder, ProcessSystem } from "../core/process-system.ts";
 import { errorNumber } from "./error-numbers.ts";
 import { openHostPipe } from "./host-pipe.ts";
 import { Job } from "./job.ts";
 import { absentCall } from "./platform.ts";
-import { spawnChild } from "./spawn-child.ts";
+import { Child } from "./spawn-child.ts";
 
 export function windowsProcesses(): ProcessSystem {
   const groups = new Map<number, WindowsGroup>();
@@ -48,28 +48,13 @@ export function windowsProcesses(): ProcessSystem {
 }
 
 /** A child with what it has started. */
-class WindowsGroup implements StartedProcess {
-  private readonly child: Bun.Subprocess;
+class WindowsGroup extends Child {
   /** Null if the system gives none: then the child is all that can be reached. */
   private readonly job: Job | null;
 
   constructor(order: ProcessOrder) {
-    this.child = spawnChild(order, { windowsHide: true });
-    this.job = Job.of(this.child.pid);
-  }
-
-  get processId(): number {
-    return this.child.pid;
-  }
-
-  get status(): ExitStatus | null {
-    const { exitCode, signalCode } = this.child;
-    if (signalCode !== null) return { exitCode: null, signal: signalCode };
-    return exitCode === null ? null : { exitCode, signal: null };
-  }
-
-  get exited(): Promise<unknown> {
-    return this.child.exited;
+    super(order, { windowsHide: true });
+    this.job = Job.of(this.processId);
   }
 
   /** Those that have not ended. */

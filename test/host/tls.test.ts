@@ -1,6 +1,7 @@
 /** TLS over streams: what is agreed upon, who is trusted, and what goes wrong. test/io/byte-stream.test.ts has the rest. */
 
 import { beforeAll, describe, expect, test } from "bun:test";
+import { fileURLToPath } from "node:url";
 import { createSecureContext, rootCertificates } from "node:tls";
 import {
   all,
@@ -546,8 +547,8 @@ describe("the first message of a client", () => {
 
 test("a program whose sessions are closed ends by itself", async () => {
   await using script = Script.start(`
-    import { run } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).pathname)};
-    import { tlsToSelf } from ${JSON.stringify(new URL("../support/tls.ts", import.meta.url).pathname)};
+    import { run } from ${JSON.stringify(fileURLToPath(new URL("../../src/index.ts", import.meta.url)))};
+    import { tlsToSelf } from ${JSON.stringify(fileURLToPath(new URL("../support/tls.ts", import.meta.url)))};
     await run(function* main() {
       for (let round = 0; round < 3; round++) {
         const { client, server } = yield* tlsToSelf();
@@ -566,9 +567,9 @@ test("a program whose sessions are closed ends by itself", async () => {
 test("without ca those are trusted whom Bun trusts, and no variable turns the verification off", async () => {
   await using script = Script.start(
     `
-    import { run } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).pathname)};
-    import { tlsToSelf } from ${JSON.stringify(new URL("../support/tls.ts", import.meta.url).pathname)};
-    import { EXPIRED, SERVER } from ${JSON.stringify(new URL("../support/certificates.ts", import.meta.url).pathname)};
+    import { run } from ${JSON.stringify(fileURLToPath(new URL("../../src/index.ts", import.meta.url)))};
+    import { tlsToSelf } from ${JSON.stringify(fileURLToPath(new URL("../support/tls.ts", import.meta.url)))};
+    import { EXPIRED, SERVER } from ${JSON.stringify(fileURLToPath(new URL("../support/certificates.ts", import.meta.url)))};
     for (const server of [SERVER, EXPIRED]) {
       await run(function* main() {
         try {

@@ -20,12 +20,13 @@ import {
   UnsupportedError,
   yieldNow,
 } from "../../src/index.ts";
+import { errno } from "../support/errno.ts";
 import { rejectionOf, thrownBy } from "../support/failure.ts";
 import { errorOf, NO_IPV6, leftSince, openSockets, patternOf, WAYS } from "../support/loopback.ts";
 import { ScriptedWorld } from "../support/scripted-world.ts";
 import { settled } from "../support/settled.ts";
 import { needs } from "../support/needs.ts";
-import { testUnless } from "../support/platform.ts";
+import { gap, testUnless } from "../support/platform.ts";
 
 const HERE: ListenOptions = { port: 0, host: "127.0.0.1" };
 
@@ -205,48 +206,51 @@ describe.each(WAYS)("a listener under %s", (_name, way) => {
     },
   );
 
-  test("serves 1,000 connections at once", async () => {
-    const before = openSockets();
-    const served = await way(function* main() {
-      using listener = yield* listen({ ...HERE, backlog: 1024 });
-      const { port } = listener.address;
-      const serving = yield* spawn(function* serve() {
-        for (;;) {
-          const stream = yield* listener.accept();
-          yield* spawn(() => echoOnce(stream));
-        }
+  testUnless(gap({ wine: "wine 8 takes minutes for thousands of sockets" }))(
+    "serves 1,000 connections at once",
+    async () => {
+      const before = openSockets();
+      const served = await way(function* main() {
+        using listener = yield* listen({ ...HERE, backlog: 1024 });
+        const { port } = listener.address;
+        const serving = yield* spawn(function* serve() {
+          for (;;) {
+            const stream = yield* listener.accept();
+            yield* spawn(() => echoOnce(stream));
+          }
+        });
+        let arrived = 0;
+        let count = 0;
+        const client = (index: number) =>
+          function* client(): Operation<void> {
+            using stream = yield* connect({ port, host: "127.0.0.1" });
+            arrived++;
+            // Nobody speaks before all are there, so that all are there at once.
+            while (arrived < CONNECTIONS) yield* yieldNow();
+            const message = patternOf(64, index);
+            yield* stream.write(message);
+            const answer = new Uint8Array(64);
+            yield* stream.readExactly(answer);
+            if (Buffer.compare(answer, message) === 0) count++;
+          };
+        const clients = [];
+        for (let index = 0; index < CONNECTIONS; index++) clients.push(yield* spawn(client(index)));
+        for (const task of clients) yield* join(task);
+        yield* cancel(serving);
+        return count;
       });
-      let arrived = 0;
-      let count = 0;
-      const client = (index: number) =>
-        function* client(): Operation<void> {
-          using stream = yield* connect({ port, host: "127.0.0.1" });
-          arrived++;
-          // Nobody speaks before all are there, so that all are there at once.
-          while (arrived < CONNECTIONS) yield* yieldNow();
-          const message = patternOf(64, index);
-          yield* stream.write(message);
-          const answer = new Uint8Array(64);
-          yield* stream.readExactly(answer);
-          if (Buffer.compare(answer, message) === 0) count++;
-        };
-      const clients = [];
-      for (let index = 0; index < CONNECTIONS; index++) clients.push(yield* spawn(client(index)));
-      for (const task of clients) yield* join(task);
-      yield* cancel(serving);
-      return count;
-    });
-    expect(served).toBe(CONNECTIONS);
-    expect(leftSince(before)).toEqual([]);
+      expect(served).toBe(CONNECTIONS);
+      expect(leftSince(before)).toEqual([]);
 
-    function* echoOnce(stream: TcpStream): Operation<void> {
-      using owned = stream;
-      const buffer = new Uint8Array(64);
-      yield* owned.readExactly(buffer);
-      yield* owned.write(buffer);
-      yield* owned.read(buffer);
-    }
-  });
+      function* echoOnce(stream: TcpStream): Operation<void> {
+        using owned = stream;
+        const buffer = new Uint8Array(64);
+        yield* owned.readExactly(buffer);
+        yield* owned.write(buffer);
+        yield* owned.read(buffer);
+      }
+    },
+  );
 
   test("without a host listens on IPv4 as well", async () => {
     await way(function* main() {
@@ -308,7 +312,7 @@ describe("accept, when the system has trouble", () => {
     return { world, listener: new TcpListener(world.system, 7, { host: "192.0.2.1", port: 80, family: "IPv4" }) };
   }
 
-  const [EAGAIN, EMFILE, ENFILE, ENOBUFS, ECONNABORTED, EPROTO, EINVAL] = [11, 24, 23, 105, 103, 71, 22];
+  const { EAGAIN, EMFILE, ECONNABORTED, EPROTO, EINVAL } = errno;
 
   test("passes over connections that broke before they were accepted", async () => {
     const { world, listener } = scriptedListener([-ECONNABORTED, -EPROTO, 31]);
@@ -333,10 +337,11 @@ describe("accept, when the system has trouble", () => {
     expect(listener.isClosed).toBe(false);
   });
 
-  test.each([EMFILE, ENFILE, ENOBUFS])(
-    "tries again every 100 ms when descriptors or memory are used up (%d)",
-    async (errno) => {
-      const { world, listener } = scriptedListener([-errno, -errno, -errno, 31]);
+  test.each(["EMFILE", "ENFILE", "ENOBUFS"] as const)(
+    "tries again every 100 ms when descriptors or memory are used up (%s)",
+    async (name) => {
+      const refusal = -errno[name];
+      const { world, listener } = scriptedListener([refusal, refusal, refusal, 31]);
       const stream = await settled(
         world,
         new Executor(world).run(() => listener.accept()),

@@ -1,6 +1,7 @@
 /** `bun test` ends with the right code although a test file has left its reactor parked. */
 
 import { expect, test } from "bun:test";
+import { patient } from "../support/patience.ts";
 import { PRELUDE, Script } from "../support/script.ts";
 
 const FILE = `${PRELUDE}
@@ -21,7 +22,7 @@ test.each([
   ["fail", 1],
 ] as const)("bun test ends with a parked reactor: %s", async (outcome, code) => {
   await using script = Script.start(FILE, {
-    command: [process.execPath, "test"],
+    command: [process.execPath, "test", "--timeout", TIMEOUT],
     fileName: "parked.test.ts",
     env: { OUTCOME: outcome },
   });
@@ -32,7 +33,7 @@ test.each([
 
 test("bun test ends when two files have left the reactor parked", async () => {
   await using script = Script.start(FILE, {
-    command: [process.execPath, "test", "./other.test.ts"],
+    command: [process.execPath, "test", "--timeout", TIMEOUT, "./other.test.ts"],
     fileName: "parked.test.ts",
     files: { "other.test.ts": FILE },
     env: { OUTCOME: "pass" },
@@ -41,3 +42,6 @@ test("bun test ends when two files have left the reactor parked", async () => {
   expect(end).toMatchObject({ exitCode: 0, signal: null });
   expect(end.stderr).toContain(" 4 pass");
 });
+
+/** A test that waits until the reactor is parked waits for a thread to start, which takes seconds under an emulator. */
+const TIMEOUT = String(patient(5_000));

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { effort } from "../support/effort.ts";
-import { NEEDS_QUICK_WORKERS } from "../support/needs.ts";
+import { needs, NEEDS_QUICK_WORKERS } from "../support/needs.ts";
 import { NO_WARNINGS } from "../support/noise.ts";
-import { testUnless } from "../support/platform.ts";
+import { describeUnless, testUnless } from "../support/platform.ts";
 import { PRELUDE, Script } from "../support/script.ts";
 
 /** What most Workers here do: echo, and say how many connections they had. What else they do depends on what is sent. */
@@ -30,11 +30,11 @@ await clusterWorker(function* (seat) {
 
 /** In the main thread. */
 const MAIN = `${PRELUDE}
-import { readdirSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 const { ClusterError, scope, startCluster, moveOnAfter, timeout } = reactor;
 const worker = new URL("./worker.ts", import.meta.url);
-const descriptors = () => readdirSync("/proc/self/fd").flatMap((number) => {
+const descriptors = () => !existsSync("/proc/self/fd") ? [] : readdirSync("/proc/self/fd").flatMap((number) => {
   try {
     const target = readlinkSync("/proc/self/fd/" + number);
     return target.endsWith("/fd") ? [] : [number + " " + target];
@@ -86,9 +86,10 @@ function repeated(sharing: string): string | null {
   return sharing === "kernel" ? null : NEEDS_QUICK_WORKERS;
 }
 
-describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharing) => {
-  test("listens on one port, serves, and gives what its Workers return", async () => {
-    await using script = startMain(`
+for (const sharing of ["kernel", "descriptor"] as const) {
+  describeUnless(sharing === "kernel" ? needs("reusePort") : null)(`a cluster whose sharing is ${sharing}`, () => {
+    test("listens on one port, serves, and gives what its Workers return", async () => {
+      await using script = startMain(`
       await run(function* () {
         const cluster = yield* startCluster({ worker, workers: 3, port: 0, host: "127.0.0.1", sharing: "${sharing}", data: { of: "all" } });
         say(cluster.sharing, cluster.address.host, cluster.address.port > 0);
@@ -98,14 +99,14 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
         say(values.reduce((sum, { served }) => sum + served, 0), cluster.workers.map(({ hasEnded }) => hasEnded));
       });
       say(await left());`);
-    expect(await script.line()).toBe(`${sharing} 127.0.0.1 true`);
-    expect(await script.line()).toBe('["0,3,all","1,3,all","2,3,all"]');
-    expect(await script.line()).toBe("30 [true,true,true]");
-    await expectNothingLeft(script);
-  });
+      expect(await script.line()).toBe(`${sharing} 127.0.0.1 true`);
+      expect(await script.line()).toBe('["0,3,all","1,3,all","2,3,all"]');
+      expect(await script.line()).toBe("30 [true,true,true]");
+      await expectNothingLeft(script);
+    });
 
-  test("ends when its scope is cancelled, connections included, and leaves nothing", async () => {
-    await using script = startMain(`
+    test("ends when its scope is cancelled, connections included, and leaves nothing", async () => {
+      await using script = startMain(`
       await run(function* () {
         yield* moveOnAfter(Infinity, (limit) => scope(function* () {
           const cluster = yield* startCluster({ worker, workers: 2, port: 0, host: "127.0.0.1", sharing: "${sharing}", graceMs: 0 });
@@ -122,15 +123,15 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
         }));
       });
       say(await left());`);
-    expect(await script.line()).toBe("0 [true,true]");
-    await expectNothingLeft(script);
-  });
+      expect(await script.line()).toBe("0 [true,true]");
+      await expectNothingLeft(script);
+    });
 
-  testUnless(repeated(sharing)).each([
-    ["throw", "failed: thrown in a Worker", "Error: thrown in a Worker"],
-    ["exit", "has ended, with exit code 3, before its task had", ""],
-  ])("ends as a whole, and says why, when a Worker does: %s", async (word, words, cause) => {
-    await using script = startMain(`
+    testUnless(repeated(sharing)).each([
+      ["throw", "failed: thrown in a Worker", "Error: thrown in a Worker"],
+      ["exit", "has ended, with exit code 3, before its task had", ""],
+    ])("ends as a whole, and says why, when a Worker does: %s", async (word, words, cause) => {
+      await using script = startMain(`
       await run(function* () {
         const cluster = yield* startCluster({ worker, workers: 3, port: 0, host: "127.0.0.1", sharing: "${sharing}" });
         try {
@@ -146,15 +147,15 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
         }
       });
       say(await left());`);
-    expect(await script.line()).toMatch(new RegExp(`^ClusterError: worker [123] of 3 ${words} ?${cause}$`));
-    expect(await script.line()).toBe("[3,3] true");
-    await expectNothingLeft(script);
-  });
+      expect(await script.line()).toMatch(new RegExp(`^ClusterError: worker [123] of 3 ${words} ?${cause}$`));
+      expect(await script.line()).toBe("[3,3] true");
+      await expectNothingLeft(script);
+    });
 
-  testUnless(repeated(sharing))(
-    "terminates a Worker that does not end otherwise, and ends the others in order",
-    async () => {
-      await using script = startMain(`
+    testUnless(repeated(sharing))(
+      "terminates a Worker that does not end otherwise, and ends the others in order",
+      async () => {
+        await using script = startMain(`
       await run(function* () {
         const cluster = yield* startCluster({ worker, workers: 2, port: 0, host: "127.0.0.1", sharing: "${sharing}", graceMs: 0, cleanupMs: 0 });
         const client = yield* connect(cluster.address);
@@ -165,15 +166,15 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
         client.close();
       });
       say(await left());`);
-      expect(await script.line()).toBe("[false,true]");
-      await expectNothingLeft(script);
-    },
-  );
+        expect(await script.line()).toBe("[false,true]");
+        await expectNothingLeft(script);
+      },
+    );
 
-  testUnless(repeated(sharing))(
-    `can be started and stopped ${TIMES_IN_TURN} times in turn on the same port`,
-    async () => {
-      await using script = startMain(`
+    testUnless(repeated(sharing))(
+      `can be started and stopped ${TIMES_IN_TURN} times in turn on the same port`,
+      async () => {
+        await using script = startMain(`
       await run(function* () {
         let port = 0;
         for (let time = 0; time < ${TIMES_IN_TURN}; time++) {
@@ -184,10 +185,11 @@ describe.each(["kernel", "descriptor"])("a cluster whose sharing is %s", (sharin
         }
       });
       say(await left());`);
-      await expectNothingLeft(script);
-    },
-  );
-});
+        await expectNothingLeft(script);
+      },
+    );
+  });
+}
 
 describe("a cluster", () => {
   test.each([

@@ -1,6 +1,6 @@
 /** What talks to daemons over datagram sockets: systemd-notify, which passes a descriptor as well, and logger. */
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,6 +18,8 @@ import { notify, notifySocket, receiveNotification } from "../../tasks/sd-notify
 import { expectNothingLeftBehind } from "../support/descriptors.ts";
 import { EventCounter } from "../support/libc.ts";
 import { errorOf, openReactor } from "../support/loopback.ts";
+import { firstOf, needs, NEEDS_POSIX_PROGRAMS } from "../support/needs.ts";
+import { describeUnless } from "../support/platform.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { abstractName, NAMES, pathName } from "../support/unix.ts";
 import { withVariable } from "../support/variable.ts";
@@ -134,7 +136,7 @@ describeReal("systemd-notify", { programs: ["systemd-notify"] }, () => {
   });
 });
 
-describe("our client of sd_notify", () => {
+describeUnless(needs("unixDatagrams", "descriptorPassing"))("our client of sd_notify", () => {
   beforeAll(openReactor);
   expectNothingLeftBehind();
 
@@ -184,7 +186,7 @@ describe("our client of sd_notify", () => {
     }));
 });
 
-describe("tasks/sd-notify.ts", () => {
+describeUnless(firstOf(needs("unixDatagrams"), NEEDS_POSIX_PROGRAMS))("tasks/sd-notify.ts", () => {
   test("ends with its command at Ctrl-C, and leaves nothing running", async () => {
     await using program = Program.start("sd-notify.ts", "--run", "sh -c 'echo running; exec sleep 600'");
     const lines = [await program.line(), await program.line()].sort();

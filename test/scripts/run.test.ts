@@ -2,8 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 import { firstLineOf, runToEnd } from "../../scripts/platforms/run.ts";
 import { Slots } from "../../scripts/platforms/slots.ts";
+import { NEEDS_SHELL } from "../support/needs.ts";
+import { describeUnless } from "../support/platform.ts";
 
-describe("a run", () => {
+describeUnless(NEEDS_SHELL)("a run", () => {
   test("has what was printed to both outputs, and the exit code", async () => {
     const program = 'console.log("out"); console.error("err"); process.exit(3)';
     const run = await runToEnd([process.execPath, "--eval", program], { folder: tmpdir(), limitMs: 60_000 });
