@@ -7,6 +7,7 @@
 //     bun run test:platforms --npm-test-log FILE --zig-test-log FILE
 //                                                     the host's own row from what these have printed before
 //     bun run test:platforms --logs DIR               keeps there what each run has printed
+//     bun run test:platforms --thorough arm64         runs what only takes long under an emulator, too
 //
 // It prints a row for each platform, below it what was skipped, with its reason, and what failed; and at the end
 // `N passed, N failed, N skipped`. What a platform needs and this machine lacks is such a reason and no failure. The
@@ -74,6 +75,7 @@ function readArguments(given: string[]): Arguments {
       list: { type: "boolean", default: false },
       "kqueue-lib-dir": { type: "string" },
       logs: { type: "string" },
+      thorough: { type: "boolean", default: false },
       "npm-test-log": { type: "string" },
       "zig-test-log": { type: "string" },
     },
@@ -86,6 +88,7 @@ function readArguments(given: string[]): Arguments {
     isList: values.list,
     logs: values.logs === undefined ? null : resolve(values.logs),
     options: {
+      isThorough: values.thorough,
       kqueueFolder: values["kqueue-lib-dir"] ?? process.env["BUN_REACTOR_KQUEUE_LIB_DIR"],
       nativeLogs: bun === undefined || zig === undefined ? undefined : { bun, zig },
     },

@@ -13,6 +13,8 @@ import { typescriptSuite } from "./typescript-suite.ts";
 import { endWine, windowsPath, wineBun } from "./wine.ts";
 
 export interface ListOptions {
+  /** Whether what only takes long under an emulator is run as well. */
+  readonly isThorough: boolean;
   /** Where `libkqueue.so` is. */
   readonly kqueueFolder: string | undefined;
   /** What `npm test` and `zig build test` have printed, if they have run here already. */
@@ -24,7 +26,7 @@ export interface NativeLogs {
   readonly zig: string;
 }
 
-export function allPlatforms({ kqueueFolder, nativeLogs }: ListOptions): readonly Platform[] {
+export function allPlatforms({ isThorough, kqueueFolder, nativeLogs }: ListOptions): readonly Platform[] {
   return [
     {
       name: "linux-x64",
@@ -32,7 +34,11 @@ export function allPlatforms({ kqueueFolder, nativeLogs }: ListOptions): readonl
       prepare: (workplace) => (nativeLogs === undefined ? planNatively(workplace) : planFromLogs(nativeLogs)),
     },
     { name: "linux-x64-musl", summary: "both suites, natively", prepare: planMusl },
-    { name: "linux-arm64", summary: "both suites, under qemu-user", prepare: planArm64 },
+    {
+      name: "linux-arm64",
+      summary: "both suites, under qemu-user",
+      prepare: (workplace) => planArm64(workplace, isThorough),
+    },
     { name: "win32-x64", summary: "both suites, under wine", prepare: planWindows },
     {
       name: "kqueue",
@@ -88,12 +94,13 @@ async function planMusl(workplace: Workplace): Promise<Plan> {
   };
 }
 
-async function planArm64(workplace: Workplace): Promise<Plan> {
+async function planArm64(workplace: Workplace, isThorough: boolean): Promise<Plan> {
   requireLinux();
   const { bun, emulator, ...qemu } = await qemuBun(workplace.root, join(workplace.scratch, "qemu"));
   const environment = {
     ...qemu.environment,
     BUN_REACTOR_LIBRARY: libraryFor(workplace, "linux-arm64"),
+    ...(isThorough ? { BUN_REACTOR_TEST_THOROUGH: "1" } : {}),
     // Tests that build something do so with the host's compiler.
     ZIG: workplace.zig,
     BUN_REACTOR_TEST_PLATFORM: "qemu-user",

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect } from "bun:test";
 import { TestClock } from "effect/testing";
 import { readPage, UserProject } from "../support/pages.ts";
 import { patient } from "../support/patience.ts";
-import { firstOf, NEEDS_LINKS } from "../support/needs.ts";
+import { firstOf, NEEDS_LINKS, NEEDS_QUICK_STARTS } from "../support/needs.ts";
 import { testUnless, TYPES_CHECKED_NATIVELY } from "../support/platform.ts";
 
 const { text: PAGE, programs } = readPage("docs/from-async.md");
@@ -78,7 +78,7 @@ beforeAll(async () => {
 const LIMIT_MS = patient(20_000);
 
 for (const [index, { title, promised }] of programs.entries()) {
-  testUnless(NEEDS_LINKS)(`${title}: prints what it promises`, () => {
+  testUnless(firstOf(NEEDS_LINKS, NEEDS_QUICK_STARTS))(`${title}: prints what it promises`, () => {
     const { lines, error } = outcomes[index]!;
     expect(error).toBeNull();
     expect(promised.length).toBeGreaterThan(0);

@@ -8,7 +8,7 @@ import { afterAll, expect } from "bun:test";
 import { describeReal } from "../real/support/component.ts";
 import { type PageProgram, readPage, UserProject } from "../support/pages.ts";
 import { patient } from "../support/patience.ts";
-import { firstOf, needs, NEEDS_SHELL } from "../support/needs.ts";
+import { firstOf, needs, NEEDS_QUICK_STARTS, NEEDS_SHELL } from "../support/needs.ts";
 import { describeUnless, testUnless, TYPES_CHECKED_NATIVELY } from "../support/platform.ts";
 
 const { programs, text } = readPage("docs/io.md");
@@ -65,7 +65,7 @@ const TEST_LIMIT_MS = patient(5_000);
 
 const needsZeroMQ = (program: PageProgram): boolean => program.source.includes("support/libzmq.ts");
 
-describeUnless(NEEDS_SHELL)("the programs", () => {
+describeUnless(firstOf(NEEDS_SHELL, NEEDS_QUICK_STARTS))("the programs", () => {
   for (const program of programs.filter((program) => !needsZeroMQ(program))) testProgram(program);
 });
 

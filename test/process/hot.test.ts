@@ -5,7 +5,8 @@
 
 import { expect } from "bun:test";
 import { PRELUDE, Script } from "../support/script.ts";
-import { gap, testUnless } from "../support/platform.ts";
+import { NEEDS_RELOADS } from "../support/needs.ts";
+import { testUnless } from "../support/platform.ts";
 
 const RELOADS = 5;
 
@@ -25,7 +26,7 @@ process.on("exit", () => console.log("exit"));
 console.log("port", globalThis.port);
 `;
 
-testUnless(gap({ wine: "wine 8 replaces no file that a program has open" }))(
+testUnless(NEEDS_RELOADS)(
   "bun --hot keeps one reactor thread and frees the port for the code that was loaded anew",
   async () => {
     await using script = Script.start(generation(0), { command: [process.execPath, "--hot", "--no-clear-screen"] });
@@ -43,7 +44,7 @@ testUnless(gap({ wine: "wine 8 replaces no file that a program has open" }))(
   },
 );
 
-testUnless(gap({ wine: "wine 8 replaces no file that a program has open" }))(
+testUnless(NEEDS_RELOADS)(
   "bun --hot reloads a program whose tasks were in the middle of work, and runs their finally blocks",
   async () => {
     const source = (number: number): string => `${PRELUDE}
@@ -70,22 +71,19 @@ testUnless(gap({ wine: "wine 8 replaces no file that a program has open" }))(
   },
 );
 
-testUnless(gap({ wine: "wine 8 replaces no file that a program has open" }))(
-  "bun --hot ends with the program's own exit code",
-  async () => {
-    await using script = Script.start(
-      `${PRELUDE}
+testUnless(NEEDS_RELOADS)("bun --hot ends with the program's own exit code", async () => {
+  await using script = Script.start(
+    `${PRELUDE}
     run(function* main() { yield* sleep(100_000); });
     whenParked(() => console.log("parked"));`,
-      { command: [process.execPath, "--hot", "--no-clear-screen"] },
-    );
-    expect(await script.lineAfter("parked")).toBe("");
-    script.rewrite(`${PRELUDE}
+    { command: [process.execPath, "--hot", "--no-clear-screen"] },
+  );
+  expect(await script.lineAfter("parked")).toBe("");
+  script.rewrite(`${PRELUDE}
     run(function* main() { yield* sleep(100_000); });
     whenParked(() => process.exit(3));`);
-    expect(await script.end()).toMatchObject({ exitCode: 3, signal: null });
-  },
-);
+  expect(await script.end()).toMatchObject({ exitCode: 3, signal: null });
+});
 
 /** What the server on the port says before it closes. */
 async function textFrom(port: number): Promise<string> {

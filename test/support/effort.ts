@@ -5,6 +5,9 @@ const EFFORT = Number(process.env["BUN_REACTOR_TEST_EFFORT"] ?? "1");
 if (!(EFFORT >= 0 && EFFORT <= 1))
   throw new Error(`$BUN_REACTOR_TEST_EFFORT must be between 0 and 1, and is ${EFFORT}`);
 
+/** Whether what only takes long under an emulator is done all the same: `bun run test:platforms --thorough`. */
+export const IS_THOROUGH = process.env["BUN_REACTOR_TEST_THOROUGH"] === "1";
+
 /** So many rounds of the given ones, and one at the least. */
 export function effort(rounds: number): number {
   return Math.max(1, Math.ceil(rounds * EFFORT));

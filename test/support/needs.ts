@@ -1,6 +1,7 @@
 /** Why a test cannot run on this platform: what it lacks, and what the emulators of it lack. */
 
 import { type Feature, isSupported } from "../../src/index.ts";
+import { IS_THOROUGH } from "./effort.ts";
 import { gap, type Gaps } from "./platform.ts";
 
 /** The reason not to run a test of these features; null where all of them are there. */
@@ -31,8 +32,13 @@ export const NEEDS_SHELL = gap({ win32: "this test needs sh" });
 export const NEEDS_SIGNALS = gap({ win32: "nobody can send a signal to a process of win32" });
 
 /** Of a test of how a cluster ends that is done with one way of sharing already. */
-export const NEEDS_QUICK_WORKERS = gap({
-  "qemu-user": "clusters end alike with either way of sharing, and to start a Worker takes a second here",
+export const NEEDS_QUICK_WORKERS = unlessThorough({
+  "qemu-user": "clusters end alike with either way of sharing, and a Worker takes a second to start here",
+});
+
+/** Of a test that starts programs of `tasks/` or of the documents, which are made of what other tests are about. */
+export const NEEDS_QUICK_STARTS = unlessThorough({
+  "qemu-user": "a program takes seconds to start here, and what this one is made of is tested: --thorough runs it",
 });
 
 /** Of a test that breaks a connection off (SO_LINGER of 0) and looks what the peer is told. */
@@ -40,6 +46,12 @@ export const NEEDS_RESETS = gap({ wine: "wine 8 ends a connection that is to be 
 
 /** Of a test in which a number is another file's, as dup2(2) makes it. */
 export const NEEDS_DUPLICATES = gap({ win32: "win32 gives nobody a chosen handle" });
+
+/** Of a test in which `bun --hot` loads a program anew. */
+export const NEEDS_RELOADS = gap({
+  wine: "wine 8 replaces no file that a program has open",
+  "qemu-user": "under qemu-user 10 bun --hot does not always load a program anew",
+});
 
 /** Of a test that counts on what a short read of a TCP connection tells. */
 export const NEEDS_SHORT_READS = gap({ win32: "a short read proves nothing on win32" });
@@ -69,4 +81,9 @@ export const NEEDS_IPV4_GROUPS_OF_IPV6 = gap({ "qemu-user": "qemu-user 10 does n
 /** The same, for another reason: the first that applies. */
 export function firstOf(...reasons: readonly (string | null)[]): string | null {
   return reasons.find((reason) => reason !== null) ?? null;
+}
+
+/** Gaps of time alone, which a thorough run does not mind. */
+function unlessThorough(gaps: Gaps): string | null {
+  return IS_THOROUGH ? null : gap(gaps);
 }

@@ -5,9 +5,9 @@ import type { Socket } from "node:net";
 import { connectTo } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
 import { describeUnless } from "../support/platform.ts";
-import { NEEDS_SIGNALS } from "../support/needs.ts";
+import { firstOf, NEEDS_QUICK_STARTS, NEEDS_SIGNALS } from "../support/needs.ts";
 
-describeUnless(NEEDS_SIGNALS)("chat", () => {
+describeUnless(firstOf(NEEDS_SIGNALS, NEEDS_QUICK_STARTS))("chat", () => {
   test("passes each line on to all others, and tells who comes and goes", async () => {
     await using chat = Program.start("chat.ts");
     const port = await chat.port();

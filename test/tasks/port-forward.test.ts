@@ -8,11 +8,11 @@ import { errorOf, NO_IPV6 } from "../support/loopback.ts";
 import { checksum, connectTo, listenWith, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
 import { describeUnless, testUnless } from "../support/platform.ts";
-import { NEEDS_SIGNALS } from "../support/needs.ts";
+import { firstOf, NEEDS_QUICK_STARTS, NEEDS_SIGNALS } from "../support/needs.ts";
 
 const MIB = 1024 * 1024;
 
-describeUnless(NEEDS_SIGNALS)("port-forward", () => {
+describeUnless(firstOf(NEEDS_SIGNALS, NEEDS_QUICK_STARTS))("port-forward", () => {
   test("passes on the end that the client sends, while the answer still comes", async () => {
     const question = someBytes(3 * MIB);
     const answer = someBytes(2 * MIB);

@@ -6,9 +6,9 @@ import type { Socket } from "node:net";
 import { connectTo, receiveAll } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
 import { describeUnless } from "../support/platform.ts";
-import { NEEDS_SIGNALS } from "../support/needs.ts";
+import { firstOf, NEEDS_QUICK_STARTS, NEEDS_SIGNALS } from "../support/needs.ts";
 
-describeUnless(NEEDS_SIGNALS)("redis-server", () => {
+describeUnless(firstOf(NEEDS_SIGNALS, NEEDS_QUICK_STARTS))("redis-server", () => {
   test("answers requests that come byte by byte, and many that come at once, in order", async () => {
     await using server = Program.start("redis-server.ts");
     const port = await server.port();

@@ -6,12 +6,12 @@ import { NO_IPV6 } from "../support/loopback.ts";
 import { checksum, connectTo, listenWith, receiveAll, someBytes } from "./peer.ts";
 import { Program, runToEnd } from "./program.ts";
 import { describeUnless, testUnless } from "../support/platform.ts";
-import { NEEDS_SIGNALS } from "../support/needs.ts";
+import { firstOf, NEEDS_QUICK_STARTS, NEEDS_SIGNALS } from "../support/needs.ts";
 
 const GREETING = [5, 1, 0];
 const MIB = 1024 * 1024;
 
-describeUnless(NEEDS_SIGNALS)("socks5", () => {
+describeUnless(firstOf(NEEDS_SIGNALS, NEEDS_QUICK_STARTS))("socks5", () => {
   test("passes on the end of either half, while the other goes on", async () => {
     const [question, answer] = [someBytes(3 * MIB), someBytes(2 * MIB)];
     const { promise: received, resolve } = Promise.withResolvers<string>();
