@@ -48,8 +48,6 @@ export const QueueCall = callsOf(process.platform);
 
 export class NativeQueue {
   private readonly queue: Uint8Array;
-  /** Whether the queue is to be closed when the threads that have it are gone. */
-  private readonly isOpen: Uint32Array;
   private readonly ring: Uint8Array;
 
   constructor(
@@ -61,18 +59,14 @@ export class NativeQueue {
   ) {
     const page = retainQueue(queueMemory, functions);
     this.queue = new Uint8Array(page, 0, QUEUE_BYTES);
-    this.isOpen = new Uint32Array(page, QUEUE_BYTES, 1);
     this.ring = new Uint8Array(ringMemory);
   }
 
   open(): number {
-    const result = this.functions.queue_open(this.queue);
-    if (result >= 0) this.isOpen[0] = 1;
-    return result;
+    return this.functions.queue_open(this.queue);
   }
 
   close(): number {
-    this.isOpen[0] = 0;
     return this.functions.queue_close(this.queue);
   }
 

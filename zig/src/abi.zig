@@ -86,12 +86,13 @@ export fn descriptors_release(list: *belongings.Descriptors, context: ?*anyopaqu
     list.release();
 }
 
-export fn queue_open(q: *queue.Queue) i32 {
-    return queue.open(q);
+/// The queue of a page, which notes within this call that it is open: its thread may be ended right after it.
+export fn queue_open(page: *belongings.QueuePage) i32 {
+    return page.open();
 }
 
-export fn queue_close(q: *queue.Queue) i32 {
-    return queue.close(q);
+export fn queue_close(page: *belongings.QueuePage) i32 {
+    return page.close();
 }
 
 export fn queue_register(q: *queue.Queue, descriptor: i32, slot: u32, generation: u32, interest: u32, delivery: u32) i32 {

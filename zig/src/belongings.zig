@@ -18,15 +18,27 @@ const memory = @import("memory.zig");
 const queue = @import("queue.zig");
 const socket = @import("socket.zig");
 
-/// A queue, and who has it. JavaScript says with `is_open` whether it is to be closed.
+/// A queue, and who has it.
 pub const QueuePage = extern struct {
     queue: queue.Queue,
+    /// Whether it is to be closed with the page.
     is_open: u32,
     users: u32,
 
     /// Belongs to nobody yet.
     pub fn allocate() ?*QueuePage {
         return @ptrCast(memory.map(@sizeOf(QueuePage)) orelse return null);
+    }
+
+    pub fn open(page: *QueuePage) i32 {
+        const result = queue.open(&page.queue);
+        if (result >= 0) page.is_open = 1;
+        return result;
+    }
+
+    pub fn close(page: *QueuePage) i32 {
+        page.is_open = 0;
+        return queue.close(&page.queue);
     }
 
     pub fn retain(page: *QueuePage) void {

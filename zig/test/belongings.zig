@@ -15,8 +15,7 @@ test "the last of those who have a queue closes it" {
     const page = QueuePage.allocate().?;
     page.retain();
     page.retain();
-    _ = try support.check(library.queue.open(&page.queue));
-    page.is_open = 1;
+    _ = try support.check(page.open());
     const while_open = support.system.countDescriptors();
     page.release();
     try std.testing.expectEqual(while_open, support.system.countDescriptors());
@@ -28,8 +27,8 @@ test "the last of those who have a queue closes it" {
 test "a queue that was closed, or never opened, is not closed again" {
     const page = QueuePage.allocate().?;
     page.retain();
-    _ = try support.check(library.queue.open(&page.queue));
-    _ = try support.check(library.queue.close(&page.queue));
+    _ = try support.check(page.open());
+    _ = try support.check(page.close());
     // Whoever opens something now may get a number that was the queue's.
     var sockets: [4]i32 = undefined;
     for (&sockets) |*descriptor| descriptor.* = try openSocket();
