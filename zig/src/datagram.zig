@@ -64,6 +64,24 @@ pub const setMembership = backend.setMembership;
 /// The number of an interface, by its name.
 pub const interfaceIndex = backend.interfaceIndex;
 
+/// The address as a socket of these families has it; null if it cannot send there.
+pub fn addressFor(families: Families, address: *const socket.Address) ?socket.Address {
+    const is_ipv4 = address.family == socket.Address.ipv4;
+    return switch (families) {
+        .ipv4 => if (is_ipv4) address.* else null,
+        .ipv6 => if (address.family == socket.Address.ipv6) address.* else null,
+        .both => if (is_ipv4) mapped(address) else address.*,
+    };
+}
+
+/// RFC 4291, section 2.5.5.2.
+fn mapped(address: *const socket.Address) socket.Address {
+    var result: socket.Address = .{ .family = socket.Address.ipv6, .port = address.port, .scope = 0, .bytes = @splat(0) };
+    result.bytes[10..12].* = .{ 0xff, 0xff };
+    result.bytes[12..16].* = address.bytes[0..4].*;
+    return result;
+}
+
 comptime {
     expect(@TypeOf(create) == fn (u32) i32);
     expect(@TypeOf(disconnect) == fn (i32) i32);

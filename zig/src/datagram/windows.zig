@@ -150,20 +150,8 @@ fn sendFailure(descriptor: i32) i32 {
 
 /// Returns the length of the native form, or null if the socket cannot send there.
 fn toNative(native: *NativeAddress, address: *const Address, families: Families) ?i32 {
-    switch (families) {
-        .ipv4 => if (address.family != Address.ipv4) return null,
-        .ipv6 => if (address.family != Address.ipv6) return null,
-        .both => if (address.family == Address.ipv4) return native.fromAddress(&mapped(address)),
-    }
-    return native.fromAddress(address);
-}
-
-/// RFC 4291, section 2.5.5.2.
-fn mapped(address: *const Address) Address {
-    var result: Address = .{ .family = Address.ipv6, .port = address.port, .scope = 0, .bytes = @splat(0) };
-    result.bytes[10..12].* = .{ 0xff, 0xff };
-    result.bytes[12..16].* = address.bytes[0..4].*;
-    return result;
+    const reachable = datagram.addressFor(families, address) orelse return null;
+    return native.fromAddress(&reachable);
 }
 
 /// Whom a datagram came from. The system always says so for UDP; a socket of another kind has family 0.
