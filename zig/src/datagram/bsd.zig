@@ -12,6 +12,7 @@
 const std = @import("std");
 const bsd = @import("../bsd.zig");
 const datagram = @import("../datagram.zig");
+const one_by_one = @import("one_by_one.zig");
 const posix = @import("posix.zig");
 const socket = @import("../socket.zig");
 const sockets = @import("../socket/posix.zig");
@@ -44,24 +45,13 @@ pub fn receive(descriptor: i32, bytes: []u8, slot: *Slot) i32 {
 }
 
 pub fn sendBatch(descriptor: i32, families: Families, bytes: [*]const u8, slot_bytes: u32, slots: []const Slot) i32 {
-    for (slots, 0..) |*slot, index| {
-        const start = bytes + index * slot_bytes;
-        const to: ?*const Address = if (slot.address.family == 0) null else &slot.address;
-        const result = posix.send(descriptor, families, start[0..@min(slot.length, slot_bytes)], to);
-        if (result < 0) return if (index == 0) result else @intCast(index);
-    }
-    return @intCast(slots.len);
+    return one_by_one.sendBatch(posix.send, descriptor, families, bytes, slot_bytes, slots);
 }
 
 /// An error behind the first datagram ends the batch and is not told: the system has given it up, where Linux keeps it
 /// for the next call. Only a connected socket has such errors, and meets them anew with what it sends next.
 pub fn receiveBatch(descriptor: i32, bytes: [*]u8, slot_bytes: u32, slots: []Slot) i32 {
-    for (slots, 0..) |*slot, index| {
-        const start = bytes + index * slot_bytes;
-        const result = receive(descriptor, start[0..slot_bytes], slot);
-        if (result < 0) return if (index == 0) result else @intCast(index);
-    }
-    return @intCast(slots.len);
+    return one_by_one.receiveBatch(receive, descriptor, bytes, slot_bytes, slots);
 }
 
 pub fn isDisconnected(result: i32) bool {

@@ -15,6 +15,7 @@
 
 const std = @import("std");
 const datagram = @import("../datagram.zig");
+const one_by_one = @import("one_by_one.zig");
 const sockets = @import("../socket/windows.zig");
 const socket = @import("../socket.zig");
 const windows = @import("../windows.zig");
@@ -75,23 +76,12 @@ pub fn receive(descriptor: i32, bytes: []u8, slot: *Slot) i32 {
 }
 
 pub fn sendBatch(descriptor: i32, families: Families, bytes: [*]const u8, slot_bytes: u32, slots: []const Slot) i32 {
-    for (slots, 0..) |*slot, index| {
-        const start = bytes + index * slot_bytes;
-        const to = if (slot.address.family == 0) null else &slot.address;
-        const result = send(descriptor, families, start[0..@min(slot.length, slot_bytes)], to);
-        if (result < 0) return if (index == 0) result else @intCast(index);
-    }
-    return @intCast(slots.len);
+    return one_by_one.sendBatch(send, descriptor, families, bytes, slot_bytes, slots);
 }
 
 /// An error behind other datagrams is forgotten: the call that meets it takes it from the socket.
 pub fn receiveBatch(descriptor: i32, bytes: [*]u8, slot_bytes: u32, slots: []Slot) i32 {
-    for (slots, 0..) |*slot, index| {
-        const start = bytes + index * slot_bytes;
-        const result = receive(descriptor, start[0..slot_bytes], slot);
-        if (result < 0) return if (index == 0) result else @intCast(index);
-    }
-    return @intCast(slots.len);
+    return one_by_one.receiveBatch(receive, descriptor, bytes, slot_bytes, slots);
 }
 
 pub fn setOption(descriptor: i32, family: u32, option: datagram.Option, value: i32) i32 {
